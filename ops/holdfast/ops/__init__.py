@@ -1,0 +1,1 @@
+"""Running it: CLI, settings, embedded broker and ClickHouse, supervisor, demo, bench, chaos."""

@@ -1,0 +1,1 @@
+"""What happened, as tables: rows, sink, migrations, views, queries, bridge."""

@@ -1,0 +1,183 @@
+"""Bytes to records and back: Confluent framing (`00`, 4-byte schema id) around an Avro body.
+
+Readers decode with the writer's schema only and dispatch on the schema id; a field that a newer writer added is
+dropped, a field that an older writer did not know takes the class's default. Logical types are stripped from the
+copies used here: times stay plain integers (ms), which halves the cost of decoding.
+"""
+
+import dataclasses
+import functools
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from holdfast.schemas import definitions, events, reports, requests, results, state, tasks
+from holdfast.schemas.catalog import Schema, newest_by_subject, schemas_by_id
+from holdfast.schemas.record import EventMeta, Message, Record
+
+FRAME = struct.Struct(">BI")
+_CANONICAL = orjson.OPT_SORT_KEYS
+_MODULES = (events, requests, reports, tasks, results, definitions, state)
+
+
+class DecodeError(Exception):
+    """The bytes are not a record of this catalogue. `code` is stable, the text says what is wrong."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@functools.cache
+def record_types() -> Mapping[str, type[Record]]:
+    """All record classes by their subject."""
+    return {
+        f"{module.NAMESPACE}.{cls.__name__}": cls
+        for module in _MODULES
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Record) and cls is not Record
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one schema version maps to its class."""
+
+    schema: Schema
+    cls: type[Record]
+    frame: bytes
+    avro: Any
+    has_meta: bool
+    json_fields: tuple[str, ...]
+    array_fields: tuple[str, ...]
+    unknown_fields: tuple[str, ...]
+    unknown_meta: tuple[str, ...]
+
+
+def _strip_logical_types(node: Any) -> Any:
+    if isinstance(node, dict):
+        if "logicalType" in node:
+            return node["type"]
+        return {key: _strip_logical_types(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_strip_logical_types(value) for value in node]
+    return node
+
+
+def _plan(schema: Schema, cls: type[Record]) -> _Plan:
+    parsed = schema.parsed()
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    known_meta = {field.name for field in dataclasses.fields(EventMeta)}
+    body = [field for field in parsed["fields"] if field["name"] != "meta"]
+    meta = [field for field in parsed["fields"] if field["name"] == "meta"]
+    types = {field["name"]: field["type"] for field in body if isinstance(field["type"], dict)}
+    return _Plan(
+        schema=schema,
+        cls=cls,
+        frame=FRAME.pack(0, schema.id),
+        avro=parse_schema(_strip_logical_types(parsed), _write_hint=True),
+        has_meta=bool(meta),
+        json_fields=tuple(n for n, t in types.items() if t.get("mediaType") == "application/json"),
+        array_fields=tuple(n for n, t in types.items() if t.get("type") == "array"),
+        unknown_fields=tuple(f["name"] for f in body if f["name"] not in known),
+        unknown_meta=tuple(f["name"] for m in meta for f in m["type"]["fields"] if f["name"] not in known_meta),
+    )
+
+
+@functools.cache
+def _plans_by_id() -> Mapping[int, _Plan]:
+    types = record_types()
+    return {id_: _plan(schema, types[schema.subject]) for id_, schema in schemas_by_id().items()}
+
+
+@functools.cache
+def _plan_of(cls: type[Record]) -> _Plan:
+    subject = next(subject for subject, other in record_types().items() if other is cls)
+    return _plans_by_id()[newest_by_subject()[subject].id]
+
+
+def schema_of(cls: type[Record]) -> Schema:
+    """The schema that records of a class are written with."""
+    return _plan_of(cls).schema
+
+
+def payload_of(body: Record) -> str:
+    """The canonical JSON text of a body: what the hash chain covers and ClickHouse stores."""
+    return orjson.dumps(vars(body), option=_CANONICAL).decode()
+
+
+def encode(body: Record, meta: EventMeta | None = None) -> bytes:
+    """The wire bytes of a record. `meta` belongs to every record but the rows of the state topics.
+
+    Raises ValueError or TypeError if a field does not fit its schema.
+    """
+    plan = _plan_of(type(body))
+    values = dict(vars(body))
+    for name in plan.json_fields:
+        values[name] = orjson.dumps(values[name], option=_CANONICAL).decode()
+    if plan.has_meta:
+        if meta is None:
+            raise ValueError(f"{type(body).__name__} needs a meta")
+        values["meta"] = vars(meta)
+    buffer = io.BytesIO()
+    buffer.write(plan.frame)
+    schemaless_writer(buffer, plan.avro, values)
+    return buffer.getvalue()
+
+
+def peek(data: bytes | None) -> Schema:
+    """The schema that framed bytes name. Raises DecodeError."""
+    if data is None:
+        raise DecodeError("no_value", "the record has no value")
+    if len(data) < FRAME.size or data[0] != 0:
+        raise DecodeError("not_framed", "the value does not begin with the Confluent frame (00 and a schema id)")
+    schema = schemas_by_id().get(FRAME.unpack_from(data)[1])
+    if schema is None:
+        raise DecodeError("unknown_schema", f"schema id {FRAME.unpack_from(data)[1]} is not in the catalogue")
+    return schema
+
+
+def _read(data: bytes | None) -> tuple[_Plan, dict[str, Any]]:
+    plan = _plans_by_id()[peek(data).id]
+    assert data is not None
+    buffer = io.BytesIO(data)
+    buffer.seek(FRAME.size)
+    try:
+        values: dict[str, Any] = schemaless_reader(buffer, plan.avro, None)  # type: ignore[assignment]
+        if buffer.tell() != len(data):
+            raise DecodeError("trailing_bytes", f"{len(data) - buffer.tell()} bytes follow the {plan.schema.name}")
+        for name in plan.json_fields:
+            values[name] = orjson.loads(values[name])
+    except DecodeError:
+        raise
+    except Exception as exc:
+        raise DecodeError("undecodable", f"the bytes are not a {plan.schema.name}: {exc}") from exc
+    for name in plan.array_fields:
+        values[name] = tuple(values[name])
+    for name in plan.unknown_fields:
+        del values[name]
+    return plan, values
+
+
+def decode(data: bytes | None) -> Message[Record]:
+    """The record in framed bytes, with its meta. Raises DecodeError, also for rows (they have no meta)."""
+    plan, values = _read(data)
+    if not plan.has_meta:
+        raise DecodeError("no_meta", f"{plan.schema.name} has no meta: it belongs on a state topic")
+    meta = values.pop("meta")
+    for name in plan.unknown_meta:
+        del meta[name]
+    return Message(meta=EventMeta(**meta), body=plan.cls(**values))
+
+
+def decode_row(data: bytes | None) -> Record:
+    """The row in framed bytes. Raises DecodeError, also for records that carry a meta."""
+    plan, values = _read(data)
+    if plan.has_meta:
+        raise DecodeError("not_a_row", f"{plan.schema.name} is not a row of a state topic")
+    return plan.cls(**values)

@@ -1,0 +1,353 @@
+"""Facts of one workflow, in the order of their sequence. Written by the orchestrator only.
+
+Each class mirrors the newest version of its `.avsc` in `avro/events/`; the field docs stand there.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.schemas.record import Json, Record
+
+NAMESPACE = "holdfast.event.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowStarted(Record):
+    """A workflow exists from here on."""
+
+    input: Json
+    deadline_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowCompleted(Record):
+    """The workflow reached a `succeed` step."""
+
+    output: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowFailed(Record):
+    """The workflow ended without its goal."""
+
+    step: str
+    error_class: str
+    error_message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowCancelled(Record):
+    """A person or a system ended the workflow."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowBlocked(Record):
+    """The workflow cannot go on without a person."""
+
+    step: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStarted(Record):
+    """A step was entered."""
+
+    step: str
+    visit: int
+    kind: str
+    timeout_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCompleted(Record):
+    """A step did what it is for."""
+
+    step: str
+    visit: int
+    kind: str
+    output: Json
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFailed(Record):
+    """A step could not do what it is for."""
+
+    step: str
+    visit: int
+    kind: str
+    error_class: str
+    error_message: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCallRequested(Record):
+    """Intent of one paid model call, written before anybody makes it."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    attempt: int
+    model: str
+    messages: Json
+    message_count: int
+    parameters: Json
+    request_sha256: str
+    deadline_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCallCompleted(Record):
+    """The answer of a model call, recorded before it is validated."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    attempt: int
+    executor_id: str
+    provider: str
+    model: str
+    response: Json
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_microusd: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCallFailed(Record):
+    """An attempt of a model call came to nothing."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    attempt: int
+    executor_id: str
+    error_class: str
+    error_message: str
+    http_status: int
+    retry_at_ms: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRejected(Record):
+    """An answer was not what the step asked for."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    errors: tuple[str, ...]
+    repair_round: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCallRequested(Record):
+    """Intent of one tool call, written before anybody makes it."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    index: int
+    attempt: int
+    tool: str
+    effect: str
+    arguments: Json
+    action_hash: str
+    approval_id: str
+    call_id: str
+    deadline_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCallCompleted(Record):
+    """The result of a tool call."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    index: int
+    attempt: int
+    executor_id: str
+    tool: str
+    result: Json
+    duration_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCallFailed(Record):
+    """An attempt of a tool call came to nothing."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    index: int
+    attempt: int
+    executor_id: str
+    tool: str
+    error_class: str
+    error_message: str
+    retry_at_ms: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOutcomeUnknown(Record):
+    """Nobody knows whether the call took effect, and it cannot simply be made again."""
+
+    step: str
+    visit: int
+    turn: int
+    effect_key: str
+    index: int
+    attempt: int
+    tool: str
+    effect: str
+    error_message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskClaimed(Record):
+    """An executor holds an attempt until its lease ends."""
+
+    step: str
+    visit: int
+    effect_key: str
+    attempt: int
+    executor_id: str
+    lease_until_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseExtended(Record):
+    """An executor is still at work on its attempt."""
+
+    step: str
+    visit: int
+    effect_key: str
+    attempt: int
+    executor_id: str
+    lease_until_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskReleased(Record):
+    """An executor gave an attempt back without having acted."""
+
+    step: str
+    visit: int
+    effect_key: str
+    attempt: int
+    executor_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateResultRecorded(Record):
+    """A report about an attempt that is no longer the current one. It changes nothing."""
+
+    effect_key: str
+    attempt: int
+    executor_id: str
+    report_type: str
+    report: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimerScheduled(Record):
+    """A timer of a `sleep` step was set."""
+
+    step: str
+    visit: int
+    timer_id: str
+    due_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimerFired(Record):
+    """A limit or a sleep of this workflow came due."""
+
+    timer_id: str
+    due_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalRequested(Record):
+    """A person is asked to allow one exact call."""
+
+    step: str
+    visit: int
+    approval_id: str
+    tool: str
+    arguments: Json
+    action_hash: str
+    roles: tuple[str, ...]
+    summary: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalDecided(Record):
+    """A reviewer decided; the reviewer is the actor of this event."""
+
+    step: str
+    visit: int
+    approval_id: str
+    decision: str
+    action_hash: str
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalExpired(Record):
+    """Nobody decided in time."""
+
+    step: str
+    visit: int
+    approval_id: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitStarted(Record):
+    """The workflow waits for an event from outside."""
+
+    step: str
+    visit: int
+    wait_id: str
+    event_type: str
+    correlation: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventReceived(Record):
+    """An event from outside arrived."""
+
+    event_type: str
+    correlation: str
+    source_id: str
+    payload: Json
+    wait_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRejected(Record):
+    """An input was refused and changed nothing."""
+
+    code: str
+    message: str
+    input_type: str
+    input_id: str

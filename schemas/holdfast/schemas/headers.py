@@ -1,0 +1,70 @@
+"""CloudEvents 1.0 attributes as Kafka headers (binary content mode), and the headers of dead letters.
+
+The value is authoritative; headers are a copy for routing. `data` of the CloudEvent is the Confluent-framed Avro.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from holdfast.schemas.codec import schema_of
+from holdfast.schemas.record import EventMeta, Record
+
+Headers = list[tuple[str, bytes]]
+ERROR_MESSAGE_LIMIT_BYTES = 1024
+
+
+@lru_cache(maxsize=256)
+def _constant(cls: type[Record]) -> tuple[tuple[str, bytes], ...]:
+    schema = schema_of(cls)
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", schema.subject.encode()),
+        ("ce_dataschema", f"urn:holdfast:schema:{schema.id}".encode()),
+        ("content-type", b"application/avro"),
+    )
+
+
+@lru_cache(maxsize=64)
+def _rfc3339(at_ms: int) -> bytes:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").encode()
+
+
+def cloud_event(body: Record, meta: EventMeta, source: str) -> Headers:
+    """The headers of a record. `source` is the URI path of the producing role, such as `/holdfast/ingress`."""
+    headers = [
+        *_constant(type(body)),
+        ("ce_id", meta.event_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_subject", meta.workflow_id.encode()),
+        ("ce_time", _rfc3339(meta.occurred_at_ms)),
+        ("ce_tenant", meta.tenant.encode()),
+    ]
+    if meta.sequence:
+        headers.append(("ce_sequence", b"%020d" % meta.sequence))
+    if meta.traceparent:
+        headers.append(("ce_traceparent", meta.traceparent.encode()))
+    return headers
+
+
+def dead_letter(
+    headers: Headers,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    stage: str,
+    code: str,
+    message: str,
+) -> Headers:
+    """The original headers of a record that could not be read, and where it stood and why."""
+    return [
+        *headers,
+        ("x-dlq-topic", topic.encode()),
+        ("x-dlq-partition", str(partition).encode()),
+        ("x-dlq-offset", str(offset).encode()),
+        ("x-dlq-timestamp", str(timestamp_ms).encode()),
+        ("x-dlq-stage", stage.encode()),
+        ("x-dlq-error-class", code.encode()),
+        ("x-dlq-error-message", message.encode()[:ERROR_MESSAGE_LIMIT_BYTES]),
+    ]

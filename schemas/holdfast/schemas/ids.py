@@ -1,0 +1,41 @@
+"""Identities: workflow keys, and ids that are pure functions of what they identify.
+
+Nothing here reads a clock or a random source: the same debt always has the same id, so a repeat of a message is
+recognised everywhere (see ARCHITECTURE, invariants I1 and I5).
+"""
+
+import hashlib
+import re
+
+TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+def workflow_key(tenant: str, workflow_id: str) -> str:
+    """The record key of everything about one workflow: `tenant/workflow_id`."""
+    return f"{tenant}/{workflow_id}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """The inverse of `workflow_key`. Raises ValueError if `key` is not of that form."""
+    tenant, slash, workflow_id = key.partition("/")
+    if not slash or not TENANT.fullmatch(tenant) or not WORKFLOW_ID.fullmatch(workflow_id):
+        raise ValueError(f"{key!r} is not a workflow key of the form tenant/workflow_id")
+    return tenant, workflow_id
+
+
+def derived_id(*parts: str | int) -> str:
+    """A UUID (version 8, RFC 9562 section 5.8) that is a pure function of `parts`."""
+    digest = hashlib.sha256("\x00".join(map(str, parts)).encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
+
+
+def effect_key(tenant: str, workflow_id: str, step: str, visit: int, turn: int, index: int) -> str:
+    """Identity of one model or tool call, equal for all its attempts; tools get it as their idempotency key."""
+    return f"{tenant}/{workflow_id}/{step}.{visit}/{turn}/{index}"
+
+
+def workflow_of(effect_key: str) -> tuple[str, str]:
+    """Tenant and workflow id of a call."""
+    tenant, workflow_id, *_ = effect_key.split("/", 2)
+    return tenant, workflow_id

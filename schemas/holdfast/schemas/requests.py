@@ -1,0 +1,45 @@
+"""What others may ask for. Written by anybody allowed; ingress checks each one.
+
+Each class mirrors the newest version of its `.avsc` in `avro/requests/`; the field docs stand there.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.schemas.record import Json, Record
+
+NAMESPACE = "holdfast.request.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartWorkflow(Record):
+    """Start a workflow."""
+
+    definition: str
+    definition_hash: str
+    input: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverEvent(Record):
+    """Hand an event from outside to a workflow; the meta's event id makes repeats harmless."""
+
+    event_type: str
+    correlation: str
+    payload: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecideApproval(Record):
+    """Approve or reject one exact call."""
+
+    approval_id: str
+    decision: str
+    action_hash: str
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelWorkflow(Record):
+    """End a workflow."""
+
+    reason: str

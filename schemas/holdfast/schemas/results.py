@@ -1,0 +1,29 @@
+"""What downstream systems consume beside the endings of workflows.
+
+Each class mirrors the newest version of its `.avsc` in `avro/results/`; the field docs stand there.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.schemas.record import Record
+
+NAMESPACE = "holdfast.result.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRejected(Record):
+    """A request was refused before it reached a workflow."""
+
+    code: str
+    message: str
+    request_type: str
+    request_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowStatus(Record):
+    """The latest state of one workflow."""
+
+    status: str
+    step: str
+    updated_at_ms: int

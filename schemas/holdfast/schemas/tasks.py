@@ -1,0 +1,50 @@
+"""Work that executors take. Written by the orchestrator only.
+
+Each class mirrors the newest version of its `.avsc` in `avro/tasks/`; the field docs stand there.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.schemas.record import Json, Record
+
+NAMESPACE = "holdfast.task.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunModelCall(Record):
+    """Make one model call."""
+
+    effect_key: str
+    attempt: int
+    step: str
+    model: str
+    messages: Json
+    parameters: Json
+    timeout_ms: int
+    lease_ms: int
+    deadline_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunToolCall(Record):
+    """Make one tool call."""
+
+    effect_key: str
+    attempt: int
+    step: str
+    tool: str
+    effect: str
+    arguments: Json
+    action_hash: str
+    timeout_ms: int
+    lease_ms: int
+    deadline_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantTask(Record):
+    """Tell an executor that its claim won, before a call that must not be made twice."""
+
+    effect_key: str
+    attempt: int
+    executor_id: str

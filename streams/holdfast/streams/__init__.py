@@ -1,0 +1,1 @@
+"""The engine: the pure core, the driver, the Faust shell and the executors."""

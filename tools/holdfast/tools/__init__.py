@@ -1,0 +1,1 @@
+"""What an agent may do: tools, their manifests and effect classes."""
