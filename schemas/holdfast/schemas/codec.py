@@ -71,7 +71,7 @@ def _strip_logical_types(node: Any) -> Any:
 
 def _plan(schema: Schema, cls: type[Record]) -> _Plan:
     parsed = schema.parsed()
-    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    known = {field.name for field in dataclasses.fields(cls)}
     known_meta = {field.name for field in dataclasses.fields(EventMeta)}
     body = [field for field in parsed["fields"] if field["name"] != "meta"]
     meta = [field for field in parsed["fields"] if field["name"] == "meta"]
@@ -96,14 +96,14 @@ def _plans_by_id() -> Mapping[int, _Plan]:
 
 
 @functools.cache
-def _plan_of(cls: type[Record]) -> _Plan:
-    subject = next(subject for subject, other in record_types().items() if other is cls)
-    return _plans_by_id()[newest_by_subject()[subject].id]
+def _plans_by_class() -> Mapping[type[Record], _Plan]:
+    newest = newest_by_subject()
+    return {cls: _plans_by_id()[newest[subject].id] for subject, cls in record_types().items()}
 
 
 def schema_of(cls: type[Record]) -> Schema:
     """The schema that records of a class are written with."""
-    return _plan_of(cls).schema
+    return _plans_by_class()[cls].schema
 
 
 def payload_of(body: Record) -> str:
@@ -116,7 +116,7 @@ def encode(body: Record, meta: EventMeta | None = None) -> bytes:
 
     Raises ValueError or TypeError if a field does not fit its schema.
     """
-    plan = _plan_of(type(body))
+    plan = _plans_by_class()[type(body)]
     values = dict(vars(body))
     for name in plan.json_fields:
         values[name] = orjson.dumps(values[name], option=_CANONICAL).decode()

@@ -3,25 +3,28 @@
 The value is authoritative; headers are a copy for routing. `data` of the CloudEvent is the Confluent-framed Avro.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from holdfast.schemas.codec import schema_of
+from holdfast.schemas.codec import record_types, schema_of
 from holdfast.schemas.record import EventMeta, Record
 
 Headers = list[tuple[str, bytes]]
 ERROR_MESSAGE_LIMIT_BYTES = 1024
 
 
-@lru_cache(maxsize=256)
-def _constant(cls: type[Record]) -> tuple[tuple[str, bytes], ...]:
-    schema = schema_of(cls)
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_type", schema.subject.encode()),
-        ("ce_dataschema", f"urn:holdfast:schema:{schema.id}".encode()),
-        ("content-type", b"application/avro"),
-    )
+@cache
+def _constant() -> Mapping[type[Record], tuple[tuple[str, bytes], ...]]:
+    return {
+        cls: (
+            ("ce_specversion", b"1.0"),
+            ("ce_type", subject.encode()),
+            ("ce_dataschema", f"urn:holdfast:schema:{schema_of(cls).id}".encode()),
+            ("content-type", b"application/avro"),
+        )
+        for subject, cls in record_types().items()
+    }
 
 
 @lru_cache(maxsize=64)
@@ -32,7 +35,7 @@ def _rfc3339(at_ms: int) -> bytes:
 def cloud_event(body: Record, meta: EventMeta, source: str) -> Headers:
     """The headers of a record. `source` is the URI path of the producing role, such as `/holdfast/ingress`."""
     headers = [
-        *_constant(type(body)),
+        *_constant()[type(body)],
         ("ce_id", meta.event_id.encode()),
         ("ce_source", source.encode()),
         ("ce_subject", meta.workflow_id.encode()),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-Json: TypeAlias = "str | int | float | bool | None | dict[str, Json] | list[Json]"
+Json: TypeAlias = "str | int | float | bool | dict[str, Json] | list[Json] | None"
 """A JSON value. On the wire it is a string field whose schema says `mediaType: application/json`."""
 
 
