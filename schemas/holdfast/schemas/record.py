@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-Json: TypeAlias = "str | int | float | bool | dict[str, Json] | list[Json] | None"
+from pydantic import JsonValue
+
+Json: TypeAlias = JsonValue
 """A JSON value. On the wire it is a string field whose schema says `mediaType: application/json`."""
 
 

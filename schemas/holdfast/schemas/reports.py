@@ -80,6 +80,7 @@ class ReportTaskFailure(Record):
     error_message: str
     http_status: int
     retry_after_ms: int
+    retryable: bool
     outcome_unknown: bool
     duration_ms: int
 
