@@ -1,0 +1,249 @@
+"""Model and tool calls: intent, attempts, outcome. One effect key, one accepted outcome.
+
+A failed attempt is retried by policy; an attempt whose outcome nobody knows is retried only if its effect class
+allows that, else it becomes `unknown`, a state that only a person can end.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.schemas import events as e
+from holdfast.schemas import ids, jsontext
+from holdfast.schemas.record import Json
+from holdfast.streams.core import definition as d
+from holdfast.streams.core.retry import delay_ms, may_retry
+from holdfast.streams.core.state import Call, CallKind, StepRun
+from holdfast.streams.core.turn import Turn
+
+REPEATABLE_EFFECTS = frozenset({"read", "txn", "keyed"})
+"""Effects that may be attempted again while the outcome of the last attempt is unknown."""
+CLAIM_FREE_TIMEOUT_MS = 10_000
+"""Repeatable tool calls with at most this timeout need no claim."""
+LEASE_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt came to nothing."""
+
+    error_class: str
+    message: str
+    executor_id: str = ""
+    http_status: int = 0
+    retry_after_ms: int = 0
+    retryable: bool = False
+    outcome_unknown: bool = False
+    duration_ms: int = 0
+
+
+def action_hash(tenant: str, workflow_id: str, tool: d.Tool, arguments: Json) -> str:
+    """The identity of one exact call: what an approval is about, and what the executor was told."""
+    return jsontext.digest(
+        {
+            "tenant": tenant,
+            "workflow_id": workflow_id,
+            "tool": tool.name,
+            "manifest": tool.manifest_hash,
+            "arguments": arguments,
+        }
+    )
+
+
+def lease_of(call: Call, definition: d.Definition) -> int:
+    """Length of the lease that an executor must claim before it acts, in ms; 0 if it need not claim."""
+    if call.kind is CallKind.MODEL:
+        return LEASE_MS
+    free = call.effect in REPEATABLE_EFFECTS and definition.tools[call.tool].timeout_ms <= CLAIM_FREE_TIMEOUT_MS
+    return 0 if free else LEASE_MS
+
+
+def deadline_of(turn: Turn, run: StepRun) -> int:
+    """When work for a step is no longer worth doing: the step's or the workflow's limit."""
+    limits = [limit for limit in (run.timeout_at_ms, turn.state.deadline_at_ms) if limit]
+    return min(limits)
+
+
+def request_model(turn: Turn, run: StepRun, messages: list[Json], parameters: Json) -> None:
+    """Record the intent of the next model call of an agent step, with the messages it adds."""
+    step = turn.step(run.step)
+    assert isinstance(step, d.AgentStep)
+    state, number = turn.state, run.turn + 1
+    _emit_model_request(
+        turn,
+        run,
+        effect_key=ids.effect_key(state.tenant, state.workflow_id, run.step, run.visit, number, 0),
+        number=number,
+        attempt=1,
+        added=messages,
+        model=step.model,
+        parameters=parameters,
+    )
+
+
+def _emit_model_request(
+    turn: Turn,
+    run: StepRun,
+    *,
+    effect_key: str,
+    number: int,
+    attempt: int,
+    added: list[Json],
+    model: str,
+    parameters: Json,
+) -> None:
+    transcript = [*run.messages, *added]
+    turn.emit(
+        e.ModelCallRequested(
+            step=run.step,
+            visit=run.visit,
+            turn=number,
+            effect_key=effect_key,
+            attempt=attempt,
+            model=model,
+            messages=added,
+            message_count=len(transcript),
+            parameters=parameters,
+            request_sha256=jsontext.digest({"model": model, "messages": transcript, "parameters": parameters}),
+            deadline_at_ms=deadline_of(turn, run),
+        )
+    )
+
+
+def request_tool(
+    turn: Turn, run: StepRun, tool: d.Tool, arguments: Json, *, index: int = 0, call_id: str = "", approval_id: str = ""
+) -> None:
+    """Record the intent of a tool call."""
+    state = turn.state
+    turn.emit(
+        e.ToolCallRequested(
+            step=run.step,
+            visit=run.visit,
+            turn=run.turn,
+            index=index,
+            effect_key=ids.effect_key(state.tenant, state.workflow_id, run.step, run.visit, run.turn, index),
+            attempt=1,
+            tool=tool.name,
+            effect=tool.effect,
+            arguments=arguments,
+            action_hash=action_hash(state.tenant, state.workflow_id, tool, arguments),
+            approval_id=approval_id,
+            call_id=call_id,
+            deadline_at_ms=deadline_of(turn, run),
+        )
+    )
+
+
+def attempt_again(turn: Turn, run: StepRun, call: Call) -> None:
+    """Record the intent of the next attempt of the same call."""
+    if call.kind is CallKind.MODEL:
+        _emit_model_request(
+            turn,
+            run,
+            effect_key=call.effect_key,
+            number=call.turn,
+            attempt=call.attempt + 1,
+            added=[],
+            model=run.model,
+            parameters=run.parameters,
+        )
+        return
+    turn.emit(
+        e.ToolCallRequested(
+            step=run.step,
+            visit=run.visit,
+            turn=call.turn,
+            index=call.index,
+            effect_key=call.effect_key,
+            attempt=call.attempt + 1,
+            tool=call.tool,
+            effect=call.effect,
+            arguments=call.arguments,
+            action_hash=call.action_hash,
+            approval_id="",
+            call_id=call.call_id,
+            deadline_at_ms=deadline_of(turn, run),
+        )
+    )
+
+
+def policy_of(turn: Turn, run: StepRun, call: Call) -> d.Retry:
+    """How often a call may be attempted: the step's word for its own call, the manifest's for an agent's tools."""
+    step = turn.step(run.step)
+    if isinstance(step, d.AgentStep) and call.kind is CallKind.TOOL:
+        return d.Retry(max_attempts=turn.definition.definition.tools[call.tool].max_attempts)
+    assert isinstance(step, d.AgentStep | d.ToolStep)
+    return step.retry
+
+
+def attempt_failed(turn: Turn, run: StepRun, call: Call, failure: Failure) -> bool:
+    """Record a failed attempt. True if the call has failed for good (not retried, and not left unknown)."""
+    unknown = failure.outcome_unknown and call.kind is CallKind.TOOL and call.effect != "read"
+    policy = policy_of(turn, run, call)
+    repeatable = call.kind is CallKind.MODEL or call.effect in REPEATABLE_EFFECTS
+    retryable = failure.retryable or (failure.outcome_unknown and repeatable)
+    again = may_retry(policy, call.attempt, failure.error_class, retryable) and (repeatable or not unknown)
+    retry_at_ms = 0
+    if again:
+        retry_at_ms = turn.now_ms + delay_ms(policy, call.attempt, call.effect_key, failure.retry_after_ms)
+    elif unknown:
+        _outcome_unknown(turn, run, call, failure)
+        return False
+    _emit_failure(turn, run, call, failure, retry_at_ms)
+    return not again
+
+
+def _emit_failure(turn: Turn, run: StepRun, call: Call, failure: Failure, retry_at_ms: int) -> None:
+    if call.kind is CallKind.MODEL:
+        turn.emit(
+            e.ModelCallFailed(
+                step=run.step,
+                visit=run.visit,
+                turn=call.turn,
+                effect_key=call.effect_key,
+                attempt=call.attempt,
+                executor_id=failure.executor_id,
+                error_class=failure.error_class,
+                error_message=failure.message,
+                http_status=failure.http_status,
+                retry_at_ms=retry_at_ms,
+                duration_ms=failure.duration_ms,
+            )
+        )
+        return
+    turn.emit(
+        e.ToolCallFailed(
+            step=run.step,
+            visit=run.visit,
+            turn=call.turn,
+            index=call.index,
+            effect_key=call.effect_key,
+            attempt=call.attempt,
+            executor_id=failure.executor_id,
+            tool=call.tool,
+            error_class=failure.error_class,
+            error_message=failure.message,
+            retry_at_ms=retry_at_ms,
+            duration_ms=failure.duration_ms,
+        )
+    )
+
+
+def _outcome_unknown(turn: Turn, run: StepRun, call: Call, failure: Failure) -> None:
+    turn.emit(
+        e.ToolOutcomeUnknown(
+            step=run.step,
+            visit=run.visit,
+            turn=call.turn,
+            index=call.index,
+            effect_key=call.effect_key,
+            attempt=call.attempt,
+            tool=call.tool,
+            effect=call.effect,
+            error_message=failure.message,
+        )
+    )
+    turn.block(
+        run.step,
+        "outcome_unknown",
+        f"Nobody knows whether {call.tool} took effect ({failure.message}) and a {call.effect} call is not repeated: "
+        f"find out by its key {call.effect_key}, then cancel the workflow or resolve the call.",
+    )

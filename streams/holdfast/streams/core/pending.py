@@ -1,0 +1,121 @@
+"""What a workflow is owed: tasks, grants and timers, computed from its state and never remembered.
+
+A crash between "decided" and "sent" heals by computing this again; ids derive from (effect key, attempt), so the same
+debt is the same message.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from holdfast.schemas import tasks as t
+from holdfast.schemas.record import Record
+from holdfast.streams.core import definition as d
+from holdfast.streams.core.calls import REPEATABLE_EFFECTS, lease_of
+from holdfast.streams.core.state import Call, CallKind, CallStatus, Status, StepRun, WorkflowState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """One limit of time. `kind` is deadline, timeout, wake, retry or lease; `step` and `effect_key` may be empty."""
+
+    timer_id: str
+    kind: str
+    due_at_ms: int
+    step: str = ""
+    effect_key: str = ""
+
+
+def calls_owed(state: WorkflowState) -> dict[tuple[str, int, CallStatus], tuple[StepRun, Call]]:
+    """Every call that executors should have a message about, by (effect key, attempt, status)."""
+    if state.status is Status.BLOCKED:
+        return {}
+    return {
+        (call.effect_key, call.attempt, call.status): (run, call)
+        for run in state.active.values()
+        for call in run.calls.values()
+        if call.status is CallStatus.REQUESTED or _needs_grant(call)
+    }
+
+
+def task_for(run: StepRun, call: Call, definition: d.Definition) -> Record:
+    """The message that executors are owed about a call in `calls_owed`."""
+    if call.status is CallStatus.CLAIMED:
+        return t.GrantTask(effect_key=call.effect_key, attempt=call.attempt, executor_id=call.executor_id)
+    return _model_task(run, call, definition) if call.kind is CallKind.MODEL else _tool_task(run, call, definition)
+
+
+def _needs_grant(call: Call) -> bool:
+    return call.status is CallStatus.CLAIMED and call.kind is CallKind.TOOL and call.effect not in REPEATABLE_EFFECTS
+
+
+def _model_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunModelCall:
+    step = definition.steps[run.step]
+    assert isinstance(step, d.AgentStep)
+    return t.RunModelCall(
+        effect_key=call.effect_key,
+        attempt=call.attempt,
+        step=run.step,
+        model=run.model,
+        messages=list(run.messages),
+        parameters=run.parameters,
+        timeout_ms=step.call_timeout_ms,
+        lease_ms=lease_of(call, definition),
+        deadline_at_ms=call.deadline_at_ms,
+    )
+
+
+def _tool_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunToolCall:
+    return t.RunToolCall(
+        effect_key=call.effect_key,
+        attempt=call.attempt,
+        step=run.step,
+        tool=call.tool,
+        effect=call.effect,
+        arguments=call.arguments,
+        action_hash=call.action_hash,
+        timeout_ms=definition.tools[call.tool].timeout_ms,
+        lease_ms=lease_of(call, definition),
+        deadline_at_ms=call.deadline_at_ms,
+    )
+
+
+def timers(state: WorkflowState) -> Iterator[Timer]:
+    """Every timer of a workflow."""
+    if state.finished:
+        return
+    yield Timer(timer_id="deadline", kind="deadline", due_at_ms=state.deadline_at_ms)
+    if state.status is Status.BLOCKED:
+        return  # a person has to act: nothing but the overall deadline runs on
+    for run in state.active.values():
+        name = f"{run.step}.{run.visit}"
+        if run.timeout_at_ms:
+            yield Timer(timer_id=f"{name}/timeout", kind="timeout", due_at_ms=run.timeout_at_ms, step=run.step)
+        if run.wake_at_ms:
+            yield Timer(timer_id=run.timer_id, kind="wake", due_at_ms=run.wake_at_ms, step=run.step)
+        for call in run.calls.values():
+            yield from _call_timers(run, call)
+
+
+def _call_timers(run: StepRun, call: Call) -> Iterator[Timer]:
+    name = f"{call.effect_key}#{call.attempt}"
+    if call.status is CallStatus.RETRYING:
+        yield Timer(
+            timer_id=f"{name}/retry",
+            kind="retry",
+            due_at_ms=call.retry_at_ms,
+            step=run.step,
+            effect_key=call.effect_key,
+        )
+    if call.status is CallStatus.CLAIMED:
+        yield Timer(
+            timer_id=f"{name}/lease",
+            kind="lease",
+            due_at_ms=call.lease_until_ms,
+            step=run.step,
+            effect_key=call.effect_key,
+        )
+
+
+def next_due_ms(state: WorkflowState) -> int:
+    """When the next timer is due; 0 if there is none."""
+    return min((timer.due_at_ms for timer in timers(state)), default=0)

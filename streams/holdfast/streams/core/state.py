@@ -1,0 +1,159 @@
+"""One workflow as folded from its journal. Everything here is a cache of the events; nothing else is remembered.
+
+States are values: `evolve.py` makes new ones and never changes one in place, dictionaries and lists included.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from holdfast.schemas.record import Json
+
+
+class Status(StrEnum):
+    """State of a workflow; the allowed transitions stand in `transitions.py`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPENSATING = "compensating"
+    BLOCKED = "blocked"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class CallKind(StrEnum):
+    """What a call asks for."""
+
+    MODEL = "model"
+    TOOL = "tool"
+
+
+class CallStatus(StrEnum):
+    """Where one call stands. `requested` and `claimed` attempts are with executors, `retrying` waits for its time."""
+
+    REQUESTED = "requested"
+    CLAIMED = "claimed"
+    RETRYING = "retrying"
+    UNKNOWN = "unknown"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One model or tool call: one effect key, any number of attempts, at most one outcome.
+
+    `answer` is what the model sees of a finished tool call of an agent step: the result, or the error.
+    """
+
+    kind: CallKind
+    effect_key: str
+    turn: int
+    index: int
+    attempt: int
+    status: CallStatus
+    deadline_at_ms: int
+    tool: str = ""
+    effect: str = ""
+    arguments: Json = None
+    action_hash: str = ""
+    call_id: str = ""
+    executor_id: str = ""
+    lease_until_ms: int = 0
+    retry_at_ms: int = 0
+    answer: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One request to a person, about one exact call."""
+
+    approval_id: str
+    step: str
+    tool: str
+    action_hash: str
+    expires_at_ms: int
+    approved: bool = False
+    consumed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """One open wait for an event from outside; `matched` is the event that ended it."""
+
+    wait_id: str
+    event_type: str
+    correlation: str
+    expires_at_ms: int
+    matched: "ReceivedEvent | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedEvent:
+    """An event from outside."""
+
+    event_type: str
+    correlation: str
+    source_id: str
+    payload: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRun:
+    """One visit of one step that has not ended."""
+
+    step: str
+    kind: str
+    visit: int
+    timeout_at_ms: int
+    turn: int = 0
+    repairs: int = 0
+    model: str = ""
+    parameters: Json = None
+    messages: tuple[Json, ...] = ()
+    calls: Mapping[str, Call] = field(default_factory=dict)
+    approval_id: str = ""
+    wait: Wait | None = None
+    timer_id: str = ""
+    wake_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowState:
+    """One workflow.
+
+    `active` has the step runs that have not ended, by step name; `outputs` the last output of each step that ended;
+    `early_events` the events that nobody waited for yet, oldest first; `seen` short ids of the last inputs folded.
+    """
+
+    tenant: str
+    workflow_id: str
+    definition_name: str
+    definition_hash: str
+    status: Status
+    started_by: str
+    correlation_id: str
+    traceparent: str
+    started_at_ms: int
+    deadline_at_ms: int
+    input: Json
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    visits: Mapping[str, int] = field(default_factory=dict)
+    active: Mapping[str, StepRun] = field(default_factory=dict)
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    early_events: tuple[ReceivedEvent, ...] = ()
+    seen: tuple[str, ...] = ()
+    output: Json = None
+    error_class: str = ""
+    error_message: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """True once the workflow has ended, however it did."""
+        return self.status in TERMINAL
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

@@ -1,0 +1,18 @@
+"""What each step kind does, as one table. A new kind is a new file here, a model in `definition.py`, and a row."""
+
+from collections.abc import Mapping
+
+from holdfast.streams.core.steps import agent, approval, assign, choice, endings, sleep, tool, wait
+from holdfast.streams.core.steps.kind import StepKind
+
+KINDS: Mapping[str, StepKind] = {
+    "agent": agent.KIND,
+    "tool": tool.KIND,
+    "approval": approval.KIND,
+    "wait": wait.KIND,
+    "sleep": sleep.KIND,
+    "choice": choice.KIND,
+    "assign": assign.KIND,
+    "succeed": endings.SUCCEED,
+    "fail": endings.FAIL,
+}

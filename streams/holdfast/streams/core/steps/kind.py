@@ -1,0 +1,33 @@
+"""The shape of a step kind: what it does when it is entered, and when something it waits for happens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from holdfast.schemas.record import Json
+from holdfast.streams.core.state import Call, StepRun
+from holdfast.streams.core.turn import Turn
+
+
+def _timed_out(turn: Turn, run: StepRun) -> None:
+    turn.fail(run.step, "timeout", f"the step did not end within its limit, at {run.timeout_at_ms}")
+
+
+def _not_expected(turn: Turn, run: StepRun, *_details: object) -> None:
+    raise AssertionError(f"a {run.kind} step has nothing of that kind under way")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepKind:
+    """What a kind of step does. Each function adds events to the turn; ExpressionError fails the step.
+
+    `call_failed` and `tool_finished` come after the event that says so; `model_answered` gets the raw response.
+    """
+
+    enter: Callable[[Turn, StepRun], None]
+    model_answered: Callable[[Turn, StepRun, Json], None] = _not_expected
+    tool_finished: Callable[[Turn, StepRun, Call], None] = _not_expected
+    call_failed: Callable[[Turn, StepRun, Call, str, str], None] = _not_expected
+    event_matched: Callable[[Turn, StepRun], None] = _not_expected
+    decided: Callable[[Turn, StepRun, Json], None] = _not_expected
+    woken: Callable[[Turn, StepRun], None] = _not_expected
+    timed_out: Callable[[Turn, StepRun], None] = _timed_out

@@ -1,0 +1,122 @@
+"""Definitions as text: YAML in, a definition or every mistake with its line out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+from pydantic import ValidationError
+
+from holdfast.streams.core.compile import InvalidDefinition, Path, Problem, problems
+from holdfast.streams.core.definition import Definition
+
+SIZE_LIMIT_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """A mistake with its place in the text: line and column from 1, or 0 if the text has no such place."""
+
+    problem: Problem
+    line: int
+    column: int
+
+
+class InvalidFile(Exception):
+    """A definition file with mistakes; `problems` has them all, in the order of the file."""
+
+    def __init__(self, file: str, located: tuple[Located, ...]) -> None:
+        lines = [f"{file}:{at.line}:{at.column}: {at.problem}" for at in located]
+        super().__init__("\n".join(lines))
+        self.file = file
+        self.problems = located
+
+
+def parse_definition(text: str, file: str, tools: Mapping[str, Mapping[str, object]]) -> Definition:
+    """The definition in a YAML text, with the manifests of the tools that it names pinned into it.
+
+    Arguments: the text, the name to show in messages, and the known manifests by tool name.
+    Raises InvalidFile with every mistake.
+    """
+    if len(text.encode()) > SIZE_LIMIT_BYTES:
+        raise InvalidFile(
+            file, (_at(Problem(path=(), message="the file is too large", cure="keep it under 1 MiB"), {}),)
+        )
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        problem = Problem(path=(), message=f"not YAML: {getattr(exc, 'problem', exc)}", cure="correct the syntax")
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+        raise InvalidFile(file, (Located(problem=problem, line=line, column=column),)) from None
+    places: dict[Path, tuple[int, int]] = {}
+    if root is not None:
+        _collect(root, (), places)
+    if not isinstance(data, dict):
+        problem = Problem(path=(), message="the file is not a mapping", cure="begin with `name:`")
+        raise InvalidFile(file, (_at(problem, places),))
+    named = _tools_named(data)
+    pinned = {name: manifest for name, manifest in tools.items() if name in named}
+    try:
+        definition = Definition.model_validate({**data, "tools": pinned})
+        found = tuple(problems(definition))
+        if found:
+            raise InvalidDefinition(found)
+    except ValidationError as exc:
+        found = tuple(_from_pydantic(exc))
+    except InvalidDefinition as exc:
+        found = exc.problems
+    else:
+        return definition
+    located = sorted((_at(problem, places) for problem in found), key=lambda at: (at.line, at.column))
+    raise InvalidFile(file, tuple(located))
+
+
+def _tools_named(data: Mapping[str, object]) -> set[str]:
+    steps = data.get("steps")
+    named: set[str] = set()
+    for step in steps.values() if isinstance(steps, dict) else ():
+        if isinstance(step, dict):
+            several, one = step.get("tools"), step.get("tool")
+            named.update(tool for tool in (several if isinstance(several, list) else [one]) if isinstance(tool, str))
+    return named
+
+
+def _collect(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> None:
+    places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            child = (*path, key.value)
+            places[child] = (key.start_mark.line + 1, key.start_mark.column + 1)
+            _collect(value, child, places)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _collect(value, (*path, index), places)
+
+
+def _at(problem: Problem, places: Mapping[Path, tuple[int, int]]) -> Located:
+    path = problem.path
+    while path and path not in places:
+        path = path[:-1]
+    line, column = places.get(path, (0, 0))
+    return Located(problem=problem, line=line, column=column)
+
+
+_CURES = {
+    "missing": "add it",
+    "extra_forbidden": "delete it, or check its spelling",
+    "union_tag_not_found": "add `kind`",
+    "union_tag_invalid": "use one of the known kinds",
+}
+
+
+def _from_pydantic(exc: ValidationError) -> list[Problem]:
+    found = []
+    for error in exc.errors():
+        # pydantic puts the name of the chosen step kind into the path: steps, name, kind, field
+        parts = tuple(error["loc"])
+        if len(parts) > 2 and parts[0] == "steps":
+            parts = (*parts[:2], *parts[3:])
+        message = error["msg"].removeprefix("Value error, ")
+        found.append(Problem(path=parts, message=message, cure=_CURES.get(error["type"], "correct the value")))
+    return found

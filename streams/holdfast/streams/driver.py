@@ -1,0 +1,339 @@
+"""The one place that composes decide, evolve and pending: (row, input) -> (row', records to send).
+
+It knows the wire format and nothing of Faust, Kafka clients, clocks or random numbers: the orchestrator calls it in
+production, tests and simulations call it directly.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from holdfast.schemas import chain, ids, topics
+from holdfast.schemas import events as e
+from holdfast.schemas import requests as req
+from holdfast.schemas import results as res
+from holdfast.schemas import tasks as t
+from holdfast.schemas.codec import encode, payload_of
+from holdfast.schemas.headers import Headers, cloud_event
+from holdfast.schemas.record import EventMeta, Message, Record
+from holdfast.streams.core.compile import CompiledDefinition
+from holdfast.streams.core.decide import Decision, decide
+from holdfast.streams.core.evolve import Cause, evolve
+from holdfast.streams.core.pending import calls_owed, task_for
+from holdfast.streams.core.rejections import Rejection, reject
+from holdfast.streams.core.state import WorkflowState
+from holdfast.streams.rows import Row, state_json
+
+SOURCE = "/holdfast/orchestrator"
+STATE_LIMIT_BYTES = 524_288
+REQUESTS = (req.StartWorkflow, req.DeliverEvent, req.DecideApproval, req.CancelWorkflow)
+ENDINGS = (e.WorkflowCompleted, e.WorkflowFailed, e.WorkflowCancelled)
+
+Definitions = Callable[[str], CompiledDefinition | None]
+"""Looks a definition up by its hash; None if it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A record to send. Records of co-partitioned topics go to the partition of the input they answer."""
+
+    topic: topics.Topic
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an input led to.
+
+    `row` is the row to keep (None if there is none), still without the journal offset of its last event; `journal`
+    the events to append; `outbound` everything else that must be durable before the row is.
+    """
+
+    row: Row | None
+    journal: tuple[Outbound, ...] = ()
+    outbound: tuple[Outbound, ...] = ()
+
+
+class Driver:
+    """Turns inputs into rows and records. Holds no state of its own."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    def fold(
+        self,
+        row: Row | None,
+        message: Message[Record],
+        *,
+        offset: int,
+        now_ms: int,
+        prefix: Sequence[Message[Record]] = (),
+    ) -> Outcome:
+        """What an inbox record leads to.
+
+        Arguments: the workflow's row (None if it has none), the decoded record, its offset and append time in ms,
+        and the events that a decision on this very record appended before a crash cut it short.
+        """
+        state = row.state if row is not None else None
+        definition = self._definition_for(state, message.body)
+        if definition is None:
+            name = getattr(message.body, "definition_hash", "") or (state.definition_hash if state else "")
+            code = "workflow_not_found" if not name else "definition_not_found"
+            refused = reject(code, workflow_id=message.meta.workflow_id, definition=name)
+            return self._refused(row, message, refused, offset, now_ms)
+        cause = _cause(message.meta, definition, now_ms)
+        decision = self._decide(state, message, definition, cause)
+        if isinstance(decision, Rejection):
+            return self._refused(row, message, decision, offset, now_ms)
+        if prefix:
+            decision = _continue(state, prefix, decision, cause)
+        if not decision.events:
+            return Outcome(row=replace(row, inbox_offset=offset) if row is not None else None)
+        assert decision.state is not None
+        return self._append(row, decision, cause, definition, offset, len(prefix))
+
+    def _definition_for(self, state: WorkflowState | None, body: Record) -> CompiledDefinition | None:
+        if state is not None:
+            return self._definitions(state.definition_hash)
+        return self._definitions(body.definition_hash) if isinstance(body, req.StartWorkflow) else None
+
+    def _decide(
+        self, state: WorkflowState | None, message: Message[Record], definition: CompiledDefinition, cause: Cause
+    ) -> Decision | Rejection:
+        try:
+            decision = decide(state, message, definition, cause)
+        except Exception as exc:
+            # A bug in the fold parks this workflow and lets the partition go on.
+            return _parked(state, cause, "internal_error", f"{type(exc).__name__}: {exc}")
+        if isinstance(decision, Decision) and decision.events and decision.state is not None:
+            size = len(state_json(decision.state))
+            if size > STATE_LIMIT_BYTES:
+                return _too_large(state, cause, size)
+        return decision
+
+    def _refused(
+        self, row: Row | None, message: Message[Record], refused: Rejection, offset: int, now_ms: int
+    ) -> Outcome:
+        meta, body = message.meta, message.body
+        notice = _rejection_notice(meta, refused, type(body).__name__, now_ms)
+        outbound = (notice,) if row is None or isinstance(body, REQUESTS) else ()
+        if row is None:
+            return Outcome(row=None, outbound=outbound)
+        definition = self._definitions(row.state.definition_hash)
+        if definition is None:  # nothing can be folded without it; the notice says so
+            return Outcome(row=replace(row, inbox_offset=offset), outbound=(notice,))
+        cause = _cause(meta, definition, now_ms)
+        event = e.InputRejected(
+            code=refused.code, message=refused.message, input_type=type(body).__name__, input_id=meta.event_id
+        )
+        decision = Decision(events=(event,), state=evolve(row.state, event, cause))
+        outcome = self._append(row, decision, cause, definition, offset, 0)
+        return replace(outcome, outbound=(*outcome.outbound, *outbound))
+
+    def _append(
+        self,
+        row: Row | None,
+        decision: Decision,
+        cause: Cause,
+        definition: CompiledDefinition,
+        offset: int,
+        journaled: int,
+    ) -> Outcome:
+        assert decision.state is not None
+        before = row.state if row is not None else None
+        sequence = row.sequence if row is not None else 0
+        head = row.head_hash if row is not None else chain.GENESIS
+        journal: list[Outbound] = []
+        results: list[Outbound] = []
+        last_id = cause.input_id
+        for index, event in enumerate(decision.events):
+            meta = _event_meta(cause, event, sequence + index + 1, index, len(decision.events), offset, head)
+            head, last_id = meta.hash, meta.event_id
+            if index >= journaled:
+                record = _outbound(topics.JOURNAL, event, meta)
+                journal.append(record)
+                if isinstance(event, ENDINGS):
+                    results.append(replace(record, topic=topics.RESULTS))
+        after = decision.state
+        outbound = [*results, *_tasks(before, after, definition, cause, last_id)]
+        if before is None or before.status is not after.status:
+            outbound.append(_status(after, cause, last_id))
+        new_row = Row(
+            inbox_offset=offset,
+            sequence=sequence + len(decision.events),
+            journal_offset=row.journal_offset if row is not None else -1,
+            head_hash=head,
+            state=after,
+        )
+        return Outcome(row=new_row, journal=tuple(journal), outbound=tuple(outbound))
+
+    def owed(self, row: Row) -> tuple[Outbound, ...]:
+        """Everything that executors should have about a workflow: what to send again after a recovery."""
+        definition = self._definitions(row.state.definition_hash)
+        if definition is None:
+            return ()
+        state = row.state
+        cause = Cause(
+            tenant=state.tenant,
+            workflow_id=state.workflow_id,
+            definition_name=state.definition_name,
+            definition_hash=state.definition_hash,
+            input_id="",
+            now_ms=state.started_at_ms,
+            actor_kind="engine",
+            actor_id="recovery",
+            correlation_id=state.correlation_id,
+            traceparent=state.traceparent,
+        )
+        return tuple(_tasks(None, state, definition, cause, ""))
+
+
+def _cause(meta: EventMeta, definition: CompiledDefinition, now_ms: int) -> Cause:
+    return Cause(
+        tenant=meta.tenant,
+        workflow_id=meta.workflow_id,
+        definition_name=definition.definition.name,
+        definition_hash=definition.hash,
+        input_id=meta.event_id,
+        now_ms=now_ms,
+        actor_kind=meta.actor_kind,
+        actor_id=meta.actor_id,
+        correlation_id=meta.correlation_id,
+        traceparent=meta.traceparent,
+    )
+
+
+def _parked(state: WorkflowState | None, cause: Cause, code: str, error: str) -> Decision | Rejection:
+    if state is None or state.finished:
+        return reject("internal_error", error=error)
+    event = e.WorkflowBlocked(step=next(iter(state.active), ""), code=code, message=error)
+    return Decision(events=(event,), state=evolve(state, event, cause))
+
+
+def _too_large(state: WorkflowState | None, cause: Cause, size: int) -> Decision | Rejection:
+    message = f"the state would be {size} bytes, more than {STATE_LIMIT_BYTES}: keep large values outside the workflow"
+    if state is None:
+        return reject("payload_too_large", limit=STATE_LIMIT_BYTES, size=size)
+    event = e.WorkflowFailed(step=next(iter(state.active), ""), error_class="state_too_large", error_message=message)
+    return Decision(events=(event,), state=evolve(state, event, cause))
+
+
+def _continue(
+    state: WorkflowState | None, prefix: Sequence[Message[Record]], decision: Decision, cause: Cause
+) -> Decision:
+    """The rest of a decision that a crash cut short. What stands in the journal is kept as it is."""
+    kept = tuple(message.body for message in prefix)
+    if decision.events[: len(kept)] == kept and len(decision.events) == prefix[0].meta.count:
+        return decision
+    # The code has changed in between and would decide otherwise now. Half a decision cannot be completed by another.
+    for event in kept:
+        state = evolve(state, event, cause)
+    assert state is not None
+    if state.finished:
+        return Decision(events=kept, state=state)
+    blocked = e.WorkflowBlocked(
+        step=next(iter(state.active), ""),
+        code="decision_diverged",
+        message="A crash cut a decision short, and this version of the engine decides differently.",
+    )
+    return Decision(events=(*kept, blocked), state=evolve(state, blocked, cause))
+
+
+def _event_meta(
+    cause: Cause, event: Record, sequence: int, index: int, count: int, offset: int, previous: bytes
+) -> EventMeta:
+    meta = EventMeta(
+        event_id="",
+        type=type(event).__name__,
+        tenant=cause.tenant,
+        workflow_id=cause.workflow_id,
+        definition_name=cause.definition_name,
+        definition_hash=cause.definition_hash,
+        sequence=sequence,
+        index=index,
+        count=count,
+        cause_offset=offset,
+        cause_id=cause.input_id,
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+        actor_kind=cause.actor_kind,
+        actor_id=cause.actor_id,
+        occurred_at_ms=cause.now_ms,
+        recorded_at_ms=cause.now_ms,
+        previous_hash=previous,
+    )
+    digest = chain.event_hash(previous, meta, payload_of(event))
+    key = ids.workflow_key(cause.tenant, cause.workflow_id)
+    return replace(meta, event_id=ids.derived_id(key, sequence, digest.hex()), hash=digest)
+
+
+def _meta(cause: Cause, body: Record, cause_id: str, *identity: str | int) -> EventMeta:
+    return EventMeta(
+        event_id=ids.derived_id(type(body).__name__, *identity),
+        type=type(body).__name__,
+        tenant=cause.tenant,
+        workflow_id=cause.workflow_id,
+        definition_name=cause.definition_name,
+        definition_hash=cause.definition_hash,
+        cause_id=cause_id,
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+        actor_kind="engine",
+        actor_id="orchestrator",
+        occurred_at_ms=cause.now_ms,
+        recorded_at_ms=cause.now_ms,
+    )
+
+
+_TASK_TOPICS = {
+    t.RunModelCall: topics.TASKS_MODEL,
+    t.RunToolCall: topics.TASKS_TOOL,
+    t.GrantTask: topics.GRANTS,
+}
+
+
+def _tasks(
+    before: WorkflowState | None, after: WorkflowState, definition: CompiledDefinition, cause: Cause, cause_id: str
+) -> list[Outbound]:
+    had = calls_owed(before) if before is not None else {}
+    records = []
+    for debt, (run, call) in calls_owed(after).items():
+        if debt in had:
+            continue
+        body = task_for(run, call, definition.definition)
+        meta = _meta(cause, body, cause_id, call.effect_key, call.attempt)
+        key = f"{call.effect_key}/{call.attempt}".encode()
+        records.append(Outbound(_TASK_TOPICS[type(body)], key, encode(body, meta), cloud_event(body, meta, SOURCE)))
+    return records
+
+
+def _status(state: WorkflowState, cause: Cause, cause_id: str) -> Outbound:
+    step = next(iter(state.active), "")
+    body = res.WorkflowStatus(status=state.status.value, step=step, updated_at_ms=cause.now_ms)
+    return _outbound(topics.STATUS, body, _meta(cause, body, cause_id, cause_id))
+
+
+def _rejection_notice(meta: EventMeta, refused: Rejection, input_type: str, now_ms: int) -> Outbound:
+    body = res.RequestRejected(
+        code=refused.code, message=refused.message, request_type=input_type, request_id=meta.event_id
+    )
+    notice = EventMeta(
+        event_id=ids.derived_id("RequestRejected", meta.event_id),
+        type="RequestRejected",
+        tenant=meta.tenant,
+        workflow_id=meta.workflow_id,
+        cause_id=meta.event_id,
+        correlation_id=meta.correlation_id,
+        traceparent=meta.traceparent,
+        actor_kind="engine",
+        actor_id="orchestrator",
+        occurred_at_ms=now_ms,
+        recorded_at_ms=now_ms,
+    )
+    return _outbound(topics.RESULTS, body, notice)
+
+
+def _outbound(topic: topics.Topic, body: Record, meta: EventMeta) -> Outbound:
+    key = ids.workflow_key(meta.tenant, meta.workflow_id).encode()
+    return Outbound(topic, key, encode(body, meta), cloud_event(body, meta, SOURCE))

@@ -1,0 +1,32 @@
+"""What the two classes of executor have in common: how a task becomes something to do."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from holdfast.schemas.record import Message
+from holdfast.schemas.topics import Topic
+from holdfast.streams.executor.attempt import Stop, Task
+from holdfast.streams.executor.outcomes import Failure, Outcome
+
+Act = Callable[[], Awaitable[Outcome]]
+
+
+class Calls(Protocol):
+    """One class of calls: what it reads, how it acts, and what it knows about a call that was cut short.
+
+    `abandoned` counts threads that outlived their call; each of them keeps a slot.
+    """
+
+    topic: Topic
+    record: type[Task]
+    group: str
+    abandoned: int
+
+    def prepare(self, message: Message[Task]) -> Act | Failure:
+        """Everything that can be checked before acting. The returned function acts when it is called, at most once."""
+
+    def needs_grant(self, task: Task) -> bool:
+        """True if the call must not begin before the fold has granted the claim."""
+
+    def cut_short(self, task: Task, why: Stop) -> Failure:
+        """The outcome of a call that was cancelled while it acted."""

@@ -1,0 +1,22 @@
+"""Every bound of an executor, in one place."""
+
+# A report stays well below the broker's 1 MiB per record: one that is refused for its size would be poison.
+TOOL_RESULT_LIMIT_BYTES = 256 * 1024
+MODEL_RESPONSE_LIMIT_BYTES = 512 * 1024
+KEPT_BODY_LIMIT = 1_500
+
+FINISHED_LIMIT = 10_000
+OPEN_OFFSETS_LIMIT = 50_000
+
+TICK_S = 0.05
+POLL_MS = 500
+KEEP_ALIVE_S = 1.0
+COMMIT_EVERY_S = 0.3
+CLAIMS_ON_REVOKE_S = 2.0
+CLOSE_S = 5.0
+
+HEARTBEATS_PER_LEASE = 4
+FENCE_MARGIN = 1 / 8
+"""The part of a lease that is left when an executor that cannot extend it stops its call."""
+
+RETRY_AFTER_LIMIT_MS = 86_400_000

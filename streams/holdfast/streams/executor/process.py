@@ -1,0 +1,148 @@
+"""The executor process: composition, signals, exit codes.
+
+0 after a SIGTERM or SIGINT; 70 if it cannot go on, so that whoever started it starts it again.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import uvloop
+
+from holdfast.schemas import topics
+from holdfast.streams.executor import clients
+from holdfast.streams.executor.calls import Calls
+from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
+from holdfast.streams.executor.grants import follow_grants
+from holdfast.streams.executor.intake import Intake
+from holdfast.streams.executor.limits import CLOSE_S
+from holdfast.streams.executor.model_calls import ModelCalls
+from holdfast.streams.executor.reports import Reporter
+from holdfast.streams.executor.threads import Threads
+from holdfast.streams.executor.ticker import Ticker
+from holdfast.streams.executor.tool_calls import GRANTED_EFFECTS, ToolCalls
+from holdfast.streams.executor.worker import Worker
+from holdfast.tools import ToolRegistry
+
+_log = logging.getLogger(__name__)
+
+EXIT_DONE = 0
+EXIT_CANNOT_GO_ON = 70
+
+
+def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry) -> int:
+    """Make tool calls until SIGTERM or SIGINT. Returns the exit code of the process; call it on the main thread."""
+    grants = any(tool.manifest.effect in GRANTED_EFFECTS for tool in registry.values())
+
+    async def serve(stop: asyncio.Event) -> None:
+        freed = asyncio.Event()
+        await _serve(config, ToolCalls(registry, Threads(freed.set)), stop, freed, with_grants=grants)
+
+    return _run(config, serve)
+
+
+def run_model_executor(config: ExecutorConfig, endpoint: ModelEndpoint) -> int:
+    """Make model calls until SIGTERM or SIGINT. Returns the exit code of the process; call it on the main thread."""
+
+    async def serve(stop: asyncio.Event) -> None:
+        async with ModelCalls(endpoint) as calls:
+            await _serve(config, calls, stop, asyncio.Event(), with_grants=False)
+
+    return _run(config, serve)
+
+
+def _run(config: ExecutorConfig, serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
+    async def main() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def begin_stop() -> None:
+            _end_within(config.grace_ms / 1000 + 4 * CLOSE_S)
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, begin_stop)
+        try:
+            await serve(stop)
+        except Exception as exc:
+            _end_within(4 * CLOSE_S)
+            for cause in _leaves(exc):
+                _log.critical("%s cannot go on: %r", config.executor_id, cause, exc_info=cause)
+            return EXIT_CANNOT_GO_ON
+        return EXIT_DONE
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
+
+
+async def _serve(
+    config: ExecutorConfig, calls: Calls, stop: asyncio.Event, freed: asyncio.Event, *, with_grants: bool
+) -> None:
+    def name(topic: topics.Topic) -> str:
+        return config.topic_prefix + topic.name
+
+    bootstrap, executor_id = config.bootstrap, config.executor_id
+    needed = [calls.topic, topics.INBOX, topics.DEAD_LETTERS, *([topics.GRANTS] if with_grants else [])]
+    await clients.check_topics(bootstrap, [name(topic) for topic in needed])
+    async with AsyncExitStack() as stack:
+        producer = await stack.enter_async_context(clients.producer(bootstrap, executor_id))
+        loops = await stack.enter_async_context(asyncio.TaskGroup())
+        reporter = Reporter(producer, config.topic_prefix, executor_id)
+        worker = Worker(
+            calls, reporter, executor_id=executor_id, slots=config.slots, freed=freed, spawn=loops.create_task
+        )
+        running = [loops.create_task(Ticker(worker.running, reporter, loops.create_task).run())]
+        if with_grants:  # before any claim, so that no grant is missed
+            tail = clients.tail_consumer(name(topics.GRANTS), bootstrap=bootstrap, client_id=executor_id)
+            grants = await stack.enter_async_context(tail)
+            running.append(loops.create_task(follow_grants(grants, worker.grant)))
+        intake = Intake(worker, calls, producer, name(topics.DEAD_LETTERS), freed)
+        intake.consumer = await stack.enter_async_context(
+            clients.group_consumer(
+                name(calls.topic),
+                bootstrap=bootstrap,
+                group_id=config.topic_prefix + calls.group,
+                executor_id=executor_id,
+                session_timeout_ms=config.session_timeout_ms,
+                listener=intake,
+            )
+        )
+        taking = loops.create_task(intake.run())
+        running.append(loops.create_task(intake.commit_regularly()))
+        _log.info("%s takes tasks from %s with %d slots", executor_id, name(calls.topic), config.slots)
+        await stop.wait()
+        _log.info("%s stops: %d calls are running", executor_id, len(worker.running))
+        await _cancelled(taking)
+        await worker.drain(config.grace_ms / 1000)
+        for task in running:
+            await _cancelled(task)
+        await intake.commit()
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _end_within(limit_s: float) -> None:
+    """End the process in any case: a tool that ignores its cancellation must not keep a stopping executor alive."""
+
+    def end() -> None:
+        _log.critical("the executor did not stop within %.0f s", limit_s)
+        logging.shutdown()
+        os._exit(EXIT_CANNOT_GO_ON)
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()

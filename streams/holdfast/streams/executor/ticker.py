@@ -1,0 +1,57 @@
+"""Time for all running attempts at once: timeouts, heartbeats and fencing by one ticker instead of timers per call."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from holdfast.streams.executor.attempt import Attempt, AttemptKey, Phase
+from holdfast.streams.executor.limits import HEARTBEATS_PER_LEASE, TICK_S
+from holdfast.streams.executor.reports import Reporter
+
+_log = logging.getLogger(__name__)
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class Ticker:
+    """Looks at every running attempt each tick. Limits are kept to within one tick."""
+
+    def __init__(self, running: Mapping[AttemptKey, Attempt], reporter: Reporter, spawn: Spawn) -> None:
+        self._running = running
+        self._reporter = reporter
+        self._spawn = spawn
+        self._round: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._running:
+                self._tick(time.monotonic())
+
+    def _tick(self, now: float) -> None:
+        due = []
+        for attempt in self._running.values():
+            why = attempt.overdue(now)
+            if why is not None and attempt.stopped is None:
+                attempt.stop(why)
+            elif _heartbeat_due(attempt, now):
+                due.append(attempt)
+        # One round at a time: while the broker does not answer, a second one could only queue up behind it.
+        if due and (self._round is None or self._round.done()):
+            self._round = self._spawn(self._extend(due, now))
+
+    async def _extend(self, due: list[Attempt], sent_at: float) -> None:
+        await asyncio.gather(*(self._reporter.extend(attempt) for attempt in due))
+        for attempt in due:
+            attempt.leased_at = sent_at
+
+
+def _heartbeat_due(attempt: Attempt, now: float) -> bool:
+    return (
+        attempt.lease_s > 0
+        and attempt.phase is not Phase.CLAIMING
+        and attempt.stopped is None
+        and now >= attempt.leased_at + attempt.lease_s / HEARTBEATS_PER_LEASE
+    )

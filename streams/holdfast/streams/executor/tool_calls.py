@@ -1,0 +1,145 @@
+"""Tool calls: arguments checked before, results after, errors classified."""
+
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from holdfast.schemas import topics
+from holdfast.schemas.record import Json, Message
+from holdfast.schemas.tasks import RunToolCall
+from holdfast.streams.executor import outcomes
+from holdfast.streams.executor.attempt import Stop, Task
+from holdfast.streams.executor.calls import Act
+from holdfast.streams.executor.limits import TOOL_RESULT_LIMIT_BYTES
+from holdfast.streams.executor.outcomes import Failure, Outcome, ToolAnswer
+from holdfast.streams.executor.threads import Threads
+from holdfast.tools import Tool, ToolCall, ToolError, ToolRegistry
+from holdfast.tools.errors import INVALID_RESULT, TOOL_ERROR, shortened
+
+_log = logging.getLogger(__name__)
+
+GRANTED_EFFECTS = frozenset({"lookup", "once"})
+_REPEATABLE = "read"
+_ERROR_CLASS_OF = {Stop.TIMEOUT: outcomes.TIMEOUT, Stop.STOPPING: outcomes.EXECUTOR_STOPPED}
+
+
+class ToolCalls:
+    """The tool class of executors. `threads` runs the sync functions."""
+
+    topic = topics.TASKS_TOOL
+    record = RunToolCall
+    group = "executor-tool"
+
+    def __init__(self, registry: ToolRegistry, threads: Threads) -> None:
+        self._registry = registry
+        self._threads = threads
+
+    @property
+    def abandoned(self) -> int:
+        """Threads that outlived their call."""
+        return self._threads.abandoned
+
+    def needs_grant(self, task: Task) -> bool:
+        """True for calls that must not be made twice."""
+        return isinstance(task, RunToolCall) and task.effect in GRANTED_EFFECTS
+
+    def prepare(self, message: Message[Task]) -> Act | Failure:
+        """The call with its arguments bound, or why it cannot be made."""
+        task = message.body
+        assert isinstance(task, RunToolCall)
+        tool = self._registry.get(task.tool)
+        if tool is None:
+            # Another executor may have it, for instance during a deployment.
+            return Failure(
+                error_class=outcomes.UNKNOWN_TOOL,
+                error_message=f"this executor has no tool {task.tool!r}",
+                retryable=True,
+            )
+        if task.effect != tool.manifest.effect:
+            # The engine claims, grants and repeats by the effect it knows: acting under another one is unsafe.
+            return Failure(
+                error_class=outcomes.EFFECT_CHANGED,
+                error_message=f"the effect of {task.tool} is {tool.manifest.effect}, but the task says {task.effect}",
+                retryable=False,
+            )
+        call = ToolCall(
+            effect_key=task.effect_key,
+            attempt=task.attempt,
+            deadline_at_ms=task.deadline_at_ms,
+            tenant=message.meta.tenant,
+            workflow_id=message.meta.workflow_id,
+        )
+        try:
+            arguments = tool.bind(task.arguments, call)
+        except ToolError as exc:
+            return _failure(exc)
+
+        async def act() -> Outcome:
+            return await self._act(tool, arguments)
+
+        return act
+
+    def cut_short(self, task: Task, why: Stop) -> Failure:
+        """A tool that was cut short may have acted, unless it only reads."""
+        assert isinstance(task, RunToolCall)
+        return Failure(
+            error_class=_ERROR_CLASS_OF[why],
+            error_message=f"{task.tool} was stopped: {why}",
+            retryable=True,
+            outcome_unknown=task.effect != _REPEATABLE,
+        )
+
+    async def _act(self, tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Outcome:
+        name = tool.manifest.name
+        try:
+            if tool.is_async:
+                returned = await tool.function(**arguments)
+            else:
+                returned = await self._threads.run(f"tool-{name}", tool.function, arguments)
+                if inspect.isawaitable(returned):
+                    returned = await returned
+        except ToolError as exc:
+            return _failure(exc)
+        except Exception as exc:
+            _log.warning("tool %s failed", name, exc_info=exc)
+            # Nobody knows how far it came: only a ToolError says that nothing happened.
+            return Failure(
+                error_class=TOOL_ERROR,
+                error_message=shortened(f"{type(exc).__name__}: {exc}"),
+                retryable=True,
+                outcome_unknown=tool.manifest.effect != _REPEATABLE,
+            )
+        try:
+            return _within_limit(name, tool.result_json(returned))
+        except ToolError as exc:
+            return _failure(exc)
+
+
+def _failure(exc: ToolError) -> Failure:
+    return Failure(
+        error_class=exc.code,
+        error_message=shortened(exc.message),
+        retryable=exc.retryable,
+        outcome_unknown=exc.outcome_unknown,
+    )
+
+
+def _within_limit(name: str, result: Json) -> ToolAnswer | Failure:
+    try:
+        size = len(orjson.dumps(result))
+    except TypeError as exc:  # an integer beyond 64 bit
+        return Failure(
+            error_class=INVALID_RESULT,
+            error_message=f"{name} took effect but its result has no JSON form: {exc}",
+            retryable=False,
+        )
+    if size <= TOOL_RESULT_LIMIT_BYTES:
+        return ToolAnswer(result=result)
+    return Failure(
+        error_class=outcomes.RESULT_TOO_LARGE,
+        error_message=f"{name} took effect but returned {size} bytes, more than {TOOL_RESULT_LIMIT_BYTES}",
+        retryable=False,
+    )
