@@ -1,17 +1,48 @@
 """Rows of the orchestrator's table: one workflow each, and how they stand on the changelog."""
 
+import io
 from dataclasses import dataclass
 from typing import cast
 
 import orjson
+from fastavro import parse_schema, schemaless_reader
 from pydantic import TypeAdapter
 
-from holdfast.schemas.codec import decode_row, encode
+from holdfast.schemas.codec import FRAME, decode_row, encode, schema_of
 from holdfast.schemas.state import WorkflowRow
 from holdfast.streams.core.pending import next_due_ms
 from holdfast.streams.core.state import WorkflowState
 
+PARTITION_ROW_KEY = b"\x00partition"
 _STATE = TypeAdapter(WorkflowState)
+_PREFIX_FIELDS = 4
+_PREFIX_SCHEMA = parse_schema(
+    {
+        "type": "record",
+        "name": "RowPrefix",
+        "fields": [
+            {"name": field["name"], "type": "long"}
+            for field in schema_of(WorkflowRow).parsed()["fields"][:_PREFIX_FIELDS]
+        ],
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPrefix:
+    """What recovery and timers need of a row; read without decoding the rest."""
+
+    inbox_offset: int
+    sequence: int
+    journal_offset: int
+    due_at_ms: int
+
+
+def row_prefix(value: bytes) -> RowPrefix:
+    """The first fields of a changelog value: an Avro record is read front to back, so a shorter schema stops early."""
+    buffer = io.BytesIO(value)
+    buffer.seek(FRAME.size)
+    return RowPrefix(**schemaless_reader(buffer, _PREFIX_SCHEMA, None))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """One attempt of one call while this process holds it."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from holdfast.schemas.record import Message
 from holdfast.schemas.tasks import RunModelCall, RunToolCall
@@ -11,6 +13,7 @@ from holdfast.streams.executor.progress import PartitionProgress
 
 Task = RunToolCall | RunModelCall
 AttemptKey = tuple[str, int]
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class Phase(StrEnum):
@@ -48,25 +51,22 @@ class Delivery:
 class Attempt:
     """A running attempt. Times ending in `_at` are monotonic seconds.
 
-    `leased_at` is when the newest acknowledged claim or heartbeat was *sent*, so the lease ends no earlier than
-    `leased_at` plus its length by the broker's clock. `stop_at` is when `stop_as` applies; 0 is never.
+    `grant` exists from before the claim on if the call must wait for its grant. `leased_at` is when the newest
+    acknowledged claim or heartbeat was *sent*, so by the broker's clock the lease ends no earlier than `leased_at`
+    plus its length. `stop_at` is when `stop_as` applies; 0 is never.
     """
 
     message: Message[Task]
+    key: AttemptKey
     deliveries: list[Delivery]
     phase: Phase = Phase.CLAIMING
     runner: "asyncio.Task[None] | None" = None
-    granted: "asyncio.Event" = field(default_factory=asyncio.Event)
+    grant: "asyncio.Future[None] | None" = None
     leased_at: float = 0.0
     heartbeats: int = 0
     stop_at: float = 0.0
     stop_as: Stop = Stop.TIMEOUT
     stopped: Stop | None = None
-
-    @property
-    def key(self) -> AttemptKey:
-        """Call and attempt number."""
-        return self.message.body.effect_key, self.message.body.attempt
 
     @property
     def lease_s(self) -> float:

@@ -12,15 +12,18 @@ Act = Callable[[], Awaitable[Outcome]]
 
 
 class Calls(Protocol):
-    """One class of calls: what it reads, how it acts, and what it knows about a call that was cut short.
-
-    `abandoned` counts threads that outlived their call; each of them keeps a slot.
-    """
+    """One class of calls: what it reads, how it acts, and what it knows about a call that was cut short."""
 
     topic: Topic
-    record: type[Task]
     group: str
-    abandoned: int
+
+    @property
+    def record(self) -> type[Task]:
+        """The only type of record on the topic."""
+
+    @property
+    def abandoned(self) -> int:
+        """Number of threads that outlived their call; each of them keeps a slot."""
 
     def prepare(self, message: Message[Task]) -> Act | Failure:
         """Everything that can be checked before acting. The returned function acts when it is called, at most once."""

@@ -8,13 +8,14 @@ records: they are kept.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from holdfast.schemas import codec, headers, topics
+from holdfast.schemas import codec, headers
 from holdfast.schemas.codec import DecodeError
 from holdfast.schemas.record import Message
 from holdfast.streams.executor.attempt import Delivery, Task
@@ -25,6 +26,7 @@ from holdfast.streams.executor.limits import (
     KEEP_ALIVE_S,
     OPEN_OFFSETS_LIMIT,
     POLL_MS,
+    STUCK_LIMIT_S,
 )
 from holdfast.streams.executor.progress import PartitionProgress
 from holdfast.streams.executor.worker import Worker
@@ -52,13 +54,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._freed = freed
         self._buffer: deque[tuple[ConsumerRecord, Delivery]] = deque()
         self._progress: dict[TopicPartition, PartitionProgress] = {}
+        self._stuck_s = 0.0
 
     async def run(self) -> None:
         """Take tasks until cancelled. Raises KafkaError, and AllSlotsStuckError if no slot can ever become free."""
         while True:
             free = self._free()
             if self._buffer and free > 0:
-                await self._hand_over(*self._buffer.popleft())
+                await self._hand_over_up_to(free)
             elif free > 0:
                 self._resume()
                 self._keep(await self.consumer.getmany(timeout_ms=POLL_MS, max_records=free))
@@ -114,13 +117,15 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _slot_freed(self) -> bool:
         """Wait for a free slot for a while."""
-        if not self._worker.running and self._calls.abandoned:
-            raise AllSlotsStuckError(f"all slots are held by {self._calls.abandoned} calls that timed out and go on")
         self._freed.clear()
         try:
             await asyncio.wait_for(self._freed.wait(), KEEP_ALIVE_S)
         except TimeoutError:
+            self._stuck_s = 0.0 if self._worker.running else self._stuck_s + KEEP_ALIVE_S
+            if self._stuck_s > STUCK_LIMIT_S:
+                raise AllSlotsStuckError(f"{self._calls.abandoned} calls that timed out hold all slots") from None
             return False
+        self._stuck_s = 0.0
         return True
 
     def _keep(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
@@ -129,6 +134,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             for record in records:
                 progress.take(record.offset)
                 self._buffer.append((record, Delivery(progress, record.offset)))
+
+    async def _hand_over_up_to(self, count: int) -> None:
+        while self._buffer and count > 0:
+            await self._hand_over(*self._buffer.popleft())
+            count -= 1
 
     async def _hand_over(self, record: ConsumerRecord, delivery: Delivery) -> None:
         try:
@@ -139,7 +149,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._bury(record, exc)
             delivery.finish()
         else:
-            self._worker.take(Message(message.meta, message.body), delivery)
+            self._worker.take(cast("Message[Task]", message), delivery)
 
     async def _bury(self, record: ConsumerRecord, error: DecodeError) -> None:
         """Keep a record that nobody can read."""

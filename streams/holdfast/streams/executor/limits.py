@@ -14,6 +14,8 @@ KEEP_ALIVE_S = 1.0
 COMMIT_EVERY_S = 0.3
 CLAIMS_ON_REVOKE_S = 2.0
 CLOSE_S = 5.0
+STUCK_LIMIT_S = 30.0
+"""How long every slot may be held by threads that outlived their calls before the process ends."""
 
 HEARTBEATS_PER_LEASE = 4
 FENCE_MARGIN = 1 / 8

@@ -57,26 +57,26 @@ def run_model_executor(config: ExecutorConfig, endpoint: ModelEndpoint) -> int:
 
 
 def _run(config: ExecutorConfig, serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
+    last_resort = LastResort(config.grace_ms / 1000 + 4 * CLOSE_S)
+
     async def main() -> int:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
 
         def begin_stop() -> None:
-            _end_within(config.grace_ms / 1000 + 4 * CLOSE_S)
+            last_resort.arm()
             stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, begin_stop)
+            asyncio.get_running_loop().add_signal_handler(number, begin_stop)
         try:
             await serve(stop)
         except Exception as exc:
-            _end_within(4 * CLOSE_S)
             for cause in _leaves(exc):
                 _log.critical("%s cannot go on: %r", config.executor_id, cause, exc_info=cause)
             return EXIT_CANNOT_GO_ON
         return EXIT_DONE
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with last_resort, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())
 
 
@@ -135,14 +135,28 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-def _end_within(limit_s: float) -> None:
-    """End the process in any case: a tool that ignores its cancellation must not keep a stopping executor alive."""
+class LastResort:
+    """Ends the process a while after `arm`: a call that ignores its cancellation must not keep it alive."""
 
-    def end() -> None:
-        _log.critical("the executor did not stop within %.0f s", limit_s)
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> "LastResort":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def arm(self) -> None:
+        """Begin to count; counting begins once."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._limit_s, self._end)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _end(self) -> None:
+        _log.critical("the executor did not stop within %.0f s", self._limit_s)
         logging.shutdown()
         os._exit(EXIT_CANNOT_GO_ON)
-
-    timer = threading.Timer(limit_s, end)
-    timer.daemon = True
-    timer.start()

@@ -1,6 +1,8 @@
 """Reports to the fold: built from the task they answer, written to the inbox, acknowledged before anything goes on."""
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -20,7 +22,7 @@ from holdfast.streams.executor.outcomes import Failure, ModelAnswer, Outcome, To
 SOURCE = "/holdfast/executor"
 ACTOR_KIND = "executor"
 
-_REPORT_OF: dict[type[Outcome], type[Record]] = {
+_REPORT_OF: Mapping[type[Outcome], Callable[..., Record]] = {
     ToolAnswer: ReportToolResult,
     ModelAnswer: ReportModelResult,
     Failure: ReportTaskFailure,
@@ -55,7 +57,7 @@ class Reporter:
         values = {name: getattr(outcome, name) for name in outcome.__dataclass_fields__}
         await self._send(attempt, report(**self._common(attempt), duration_ms=duration_ms, **values))
 
-    def _common(self, attempt: Attempt) -> dict[str, str | int]:
+    def _common(self, attempt: Attempt) -> dict[str, Any]:
         effect_key, number = attempt.key
         return {"effect_key": effect_key, "attempt": number, "executor_id": self._executor_id}
 

@@ -1,17 +1,12 @@
 """Time for all running attempts at once: timeouts, heartbeats and fencing by one ticker instead of timers per call."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from holdfast.streams.executor.attempt import Attempt, AttemptKey, Phase
+from holdfast.streams.executor.attempt import Attempt, AttemptKey, Phase, Spawn
 from holdfast.streams.executor.limits import HEARTBEATS_PER_LEASE, TICK_S
 from holdfast.streams.executor.reports import Reporter
-
-_log = logging.getLogger(__name__)
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class Ticker:
@@ -51,7 +46,7 @@ class Ticker:
 def _heartbeat_due(attempt: Attempt, now: float) -> bool:
     return (
         attempt.lease_s > 0
-        and attempt.phase is not Phase.CLAIMING
+        and attempt.phase in (Phase.WAITING, Phase.ACTING)
         and attempt.stopped is None
         and now >= attempt.leased_at + attempt.lease_s / HEARTBEATS_PER_LEASE
     )

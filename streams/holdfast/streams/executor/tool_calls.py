@@ -98,7 +98,7 @@ class ToolCalls:
             if tool.is_async:
                 returned = await tool.function(**arguments)
             else:
-                returned = await self._threads.run(f"tool-{name}", tool.function, arguments)
+                returned = await self._threads.run(tool.function, arguments)
                 if inspect.isawaitable(returned):
                     returned = await returned
         except ToolError as exc:

@@ -8,13 +8,12 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 
 from holdfast.schemas.record import Message
 from holdfast.streams.executor import outcomes
-from holdfast.streams.executor.attempt import Attempt, AttemptKey, Delivery, Phase, Stop, Task
+from holdfast.streams.executor.attempt import Attempt, AttemptKey, Delivery, Phase, Spawn, Stop, Task
 from holdfast.streams.executor.calls import Act, Calls
-from holdfast.streams.executor.limits import FENCE_MARGIN, FINISHED_LIMIT
+from holdfast.streams.executor.limits import FINISHED_LIMIT
 from holdfast.streams.executor.outcomes import Failure, Outcome
 from holdfast.streams.executor.reports import Reporter
 from holdfast.tools.errors import TOOL_ERROR
@@ -38,7 +37,7 @@ class Worker:
         executor_id: str,
         slots: int,
         freed: asyncio.Event,
-        spawn: "Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]",
+        spawn: Spawn,
     ) -> None:
         self.running: dict[AttemptKey, Attempt] = {}
         self._finished: OrderedDict[AttemptKey, None] = OrderedDict()
@@ -48,6 +47,10 @@ class Worker:
         self._slots = slots
         self._freed = freed
         self._spawn = spawn
+        self._draining = False
+        self._claiming = 0
+        self._no_claims = asyncio.Event()
+        self._no_claims.set()
 
     def free_slots(self) -> int:
         """How many more attempts can start now."""
@@ -59,7 +62,7 @@ class Worker:
         if key in self._finished:
             delivery.finish()
         elif (known := self.running.get(key)) is None:
-            attempt = self.running[key] = Attempt(message, [delivery])
+            attempt = self.running[key] = Attempt(message, key, [delivery])
             attempt.runner = self._spawn(self._run(attempt))
         elif known.lease_s and known.phase is not Phase.CLAIMING:
             delivery.finish()  # claimed: from here on the lease decides about a repeat
@@ -72,17 +75,18 @@ class Worker:
         if attempt is None:
             return
         if executor_id == self._executor_id:
-            attempt.granted.set()
+            if attempt.grant is not None and not attempt.grant.done():
+                attempt.grant.set_result(None)
         else:
             attempt.stop(Stop.CLAIM_LOST)
 
     async def claims_done(self) -> None:
         """Wait until no claim is on its way, so that its offset can be committed."""
-        while any(attempt.phase is Phase.CLAIMING for attempt in self.running.values()):
-            await asyncio.sleep(0.005)
+        await self._no_claims.wait()
 
     async def drain(self, grace_s: float) -> None:
         """Give back what has not acted, let the rest run for `grace_s`, then cancel and report it."""
+        self._draining = True
         for attempt in self.running.values():
             if attempt.phase is Phase.WAITING:
                 attempt.stop(Stop.STOPPING)
@@ -105,7 +109,6 @@ class Worker:
 
     async def _attempt(self, attempt: Attempt) -> None:
         started = time.monotonic()
-        task = attempt.message.body
         act = self._prepare(attempt.message)
         if attempt.lease_s and not isinstance(act, Failure) and not await self._hold(attempt):
             return
@@ -116,7 +119,7 @@ class Worker:
             return
         await self._reporter.outcome(attempt, outcome, int((time.monotonic() - started) * 1000))
         attempt.finish_deliveries()
-        self._remember((task.effect_key, task.attempt))
+        self._remember(attempt.key)
 
     def _prepare(self, message: Message[Task]) -> Act | Failure:
         if message.body.deadline_at_ms <= time.time() * 1000:
@@ -129,26 +132,40 @@ class Worker:
 
     async def _hold(self, attempt: Attempt) -> bool:
         """Claim the attempt and, where the call must not be made twice, wait for the grant. False: it was given up."""
-        claimed_at = time.monotonic()
-        await self._reporter.claim(attempt)
-        attempt.leased_at = claimed_at
-        attempt.finish_deliveries()
-        give_up_at = claimed_at + attempt.lease_s * (1 - FENCE_MARGIN)
-        attempt.enter(Phase.WAITING, give_up_at, Stop.NO_GRANT)
+        if self._calls.needs_grant(attempt.message.body):
+            attempt.grant = asyncio.get_running_loop().create_future()
+        await self._claim(attempt)
+        attempt.enter(Phase.WAITING, attempt.fence_at, Stop.NO_GRANT)
         try:
-            if self._calls.needs_grant(attempt.message.body):
-                await attempt.granted.wait()
+            if attempt.grant is not None:
+                await attempt.grant
         except asyncio.CancelledError:
             if not _stopped_by_us(attempt):
                 raise
-        if attempt.stopped is None and time.monotonic() >= give_up_at:
-            attempt.stopped = Stop.NO_GRANT
+        if attempt.stopped is None and self._draining:
+            attempt.stopped = Stop.STOPPING
+        if attempt.stopped is None and time.monotonic() >= attempt.fence_at:
+            attempt.stopped = Stop.FENCED
         if attempt.stopped is None:
             return True
         attempt.enter(Phase.REPORTING)
         _log.warning("%s#%d is given back: %s", *attempt.key, attempt.stopped)
-        await self._reporter.release(attempt, attempt.stopped)
+        if attempt.stopped is not Stop.CLAIM_LOST:  # then there is nothing of ours to release
+            await self._reporter.release(attempt, attempt.stopped)
         return False
+
+    async def _claim(self, attempt: Attempt) -> None:
+        self._claiming += 1
+        self._no_claims.clear()
+        sent_at = time.monotonic()
+        try:
+            await self._reporter.claim(attempt)
+            attempt.leased_at = sent_at
+            attempt.finish_deliveries()
+        finally:
+            self._claiming -= 1
+            if not self._claiming:
+                self._no_claims.set()
 
     async def _act(self, attempt: Attempt, act: Act) -> Outcome | None:
         """What came of the call; None if it was cancelled and must not be reported."""
@@ -156,7 +173,7 @@ class Worker:
         left_ms = min(task.timeout_ms, task.deadline_at_ms - time.time() * 1000)
         attempt.enter(Phase.ACTING, time.monotonic() + left_ms / 1000)
         try:
-            return await act()
+            outcome = await act()
         except asyncio.CancelledError:
             if _stopped_by_us(attempt):
                 assert attempt.stopped is not None
@@ -172,6 +189,8 @@ class Worker:
                 retryable=True,
                 outcome_unknown=unknown,
             )
+        _stopped_by_us(attempt)  # a call may end well in spite of its cancellation
+        return outcome
 
     def _remember(self, key: AttemptKey) -> None:
         self._finished[key] = None

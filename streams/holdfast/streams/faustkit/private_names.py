@@ -1,0 +1,20 @@
+"""Every private name of Faust that the kit relies on, as data for the test that watches upgrades."""
+
+from collections.abc import Mapping
+
+FAUST_VERSION = "0.15.3"
+
+PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "faust.transport.drivers.aiokafka:Consumer": ("_drain_messages", "_add_gap", "getmany", "wait_first"),
+    "faust.transport.drivers.aiokafka:Producer": ("_settings_extra", "flush"),
+    "faust.streams:Stream": ("_channel_stop_iteration", "maybe_start"),
+    "faust.stores.memory:Store": (
+        "apply_changelog_batch",
+        "on_recovery_completed",
+        "on_rebalance",
+        "persisted_offset",
+        "set_persisted_offset",
+    ),
+    "faust.tables.base:Collection": ("_new_store",),
+    "faust.schemas:Schema": ("compile",),
+}

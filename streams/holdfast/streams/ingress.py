@@ -1,0 +1,95 @@
+"""Ingress: checks requests, pins definitions, writes the inbox. Keeps no state: repeats are the fold's to notice."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from holdfast.schemas import ids, topics
+from holdfast.schemas.codec import encode
+from holdfast.schemas.headers import cloud_event
+from holdfast.schemas.record import EventMeta, Message, Record
+from holdfast.schemas.requests import StartWorkflow
+from holdfast.schemas.results import RequestRejected
+from holdfast.streams.core.rejections import Rejection, reject
+from holdfast.streams.dead_letters import poison_record
+from holdfast.streams.definitions import DefinitionReader
+from holdfast.streams.faustkit.schema import Poison
+from holdfast.streams.faustkit.send import Outgoing
+
+SOURCE = "/holdfast/ingress"
+_REQUEST_TYPES = frozenset(topics.REQUESTS.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Turns a batch of requests into inbox records, refusals and dead letters."""
+
+    definitions: DefinitionReader
+    topic_prefix: str
+
+    async def admit(self, events: Sequence[Any]) -> list[Outgoing]:
+        """What to send for a batch; every request gets exactly one answer."""
+        wanted = {
+            event.value.body.definition_hash or event.value.body.definition
+            for event in events
+            if not isinstance(event.value, Poison) and isinstance(event.value.body, StartWorkflow)
+        }
+        if any(self._find(name) is None for name in wanted):
+            await self.definitions.refresh()
+        return [self._admit_one(event.message, event.value) for event in events]
+
+    def _find(self, name_or_hash: str) -> Any:
+        return self.definitions.by_hash(name_or_hash) or self.definitions.newest(name_or_hash)
+
+    def _admit_one(self, message: Any, value: Message[Record] | Poison) -> Outgoing:
+        if isinstance(value, Poison):
+            return poison_record(message, value, "ingress", self.topic_prefix)
+        admitted = self._check(value)
+        if isinstance(admitted, Rejection):
+            return self._refuse(message, value, admitted)
+        meta, body = admitted.meta, admitted.body
+        return self._outgoing(topics.INBOX, message.partition, body, meta)
+
+    def _check(self, value: Message[Record]) -> Message[Record] | Rejection:
+        meta, body = value.meta, value.body
+        if type(body) not in _REQUEST_TYPES:
+            return reject("not_a_request", record_type=type(body).__name__)
+        if not ids.TENANT.fullmatch(meta.tenant):
+            return reject("tenant_invalid", tenant=meta.tenant)
+        if not ids.WORKFLOW_ID.fullmatch(meta.workflow_id):
+            return reject("workflow_id_invalid", workflow_id=meta.workflow_id)
+        if isinstance(body, StartWorkflow):
+            name = body.definition_hash or body.definition
+            definition = self._find(name)
+            if definition is None:
+                return reject("definition_not_found", definition=name)
+            body = replace(body, definition=definition.definition.name, definition_hash=definition.hash)
+        return Message(meta=meta, body=body)
+
+    def _refuse(self, message: Any, value: Message[Record], refused: Rejection) -> Outgoing:
+        meta = value.meta
+        body = RequestRejected(
+            code=refused.code,
+            message=refused.message,
+            request_type=type(value.body).__name__,
+            request_id=meta.event_id,
+        )
+        notice = EventMeta(
+            event_id=ids.derived_id("RequestRejected", meta.event_id),
+            type="RequestRejected",
+            tenant=meta.tenant,
+            workflow_id=meta.workflow_id,
+            cause_id=meta.event_id,
+            correlation_id=meta.correlation_id,
+            traceparent=meta.traceparent,
+            actor_kind="engine",
+            actor_id="ingress",
+            occurred_at_ms=int(time.time() * 1000),
+        )
+        return self._outgoing(topics.RESULTS, message.partition, body, notice)
+
+    def _outgoing(self, topic: topics.Topic, partition: int, body: Record, meta: EventMeta) -> Outgoing:
+        key = ids.workflow_key(meta.tenant, meta.workflow_id).encode()
+        headers = cloud_event(body, meta, SOURCE)
+        return Outgoing(self.topic_prefix + topic.name, partition, key, encode(body, meta), headers)

@@ -1,0 +1,226 @@
+"""The orchestrator worker: ingress, fold and timers in one Faust application.
+
+Commit order of a batch: journal and everything it leads to, awaited; then rows, awaited; then memory and timers; then
+the acknowledgement. So "row durable" implies "its records durable", and "offset committed" implies "row durable".
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+import uvloop
+
+from holdfast.schemas import topics
+from holdfast.schemas.codec import encode
+from holdfast.streams.batch import BatchFolder
+from holdfast.streams.definitions import DefinitionReader
+from holdfast.streams.driver import Driver
+from holdfast.streams.faustkit.app import build_app
+from holdfast.streams.faustkit.exit import die
+from holdfast.streams.faustkit.schema import FramedSchema
+from holdfast.streams.faustkit.send import DurableSender, Outgoing
+from holdfast.streams.ingress import Admission
+from holdfast.streams.recovery import read_tails
+from holdfast.streams.row_table import RowTable
+from holdfast.streams.rows import PARTITION_ROW_KEY, encode_row, row_prefix
+from holdfast.streams.timers import Timers
+
+log = logging.getLogger(__name__)
+BATCH_MAX = 1_000
+APP_NAME = "orchestrator"
+TABLE_NAME = "state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrchestratorConfig:
+    """What a worker needs to know.
+
+    `bootstrap` is host:port of a broker; `partitions` the count of the topics keyed by workflow; `data_dir` a folder
+    of this worker's own; `instance_id` names it within the group; `session_timeout_ms` is how long a silent worker
+    keeps its partitions.
+    """
+
+    bootstrap: str
+    topic_prefix: str
+    partitions: int
+    data_dir: Path
+    instance_id: str
+    session_timeout_ms: int = 10_000
+
+
+class Orchestrator:
+    """The parts of one worker, and what it does with a batch."""
+
+    def __init__(self, config: OrchestratorConfig) -> None:
+        self.config = config
+        self.app = build_app(
+            config.topic_prefix + APP_NAME,
+            bootstrap=config.bootstrap,
+            partitions=config.partitions,
+            data_dir=config.data_dir,
+            instance_id=config.instance_id,
+            session_timeout_ms=config.session_timeout_ms,
+        )
+        self.state = self.app.Table(TABLE_NAME, key_type=bytes, value_type=bytes, partitions=config.partitions)
+        self.sender = DurableSender(self.app)
+        self.table = RowTable(self.state.data)
+        self.definitions = DefinitionReader(config.bootstrap, config.topic_prefix)
+        self.folder = BatchFolder(Driver(self.definitions.by_hash), self.table, config.topic_prefix)
+        self.timers = Timers(self.table, self.sender, config.topic_prefix)
+        self.admission = Admission(self.definitions, config.topic_prefix)
+        self._inbox = config.topic_prefix + topics.INBOX.name
+        self._changelog = config.topic_prefix + topics.CHANGELOG.name
+        self._journal = config.topic_prefix + topics.JOURNAL.name
+        self._recovered: frozenset[int] = frozenset()
+
+    def topic(self, topic: topics.Topic) -> Any:
+        """A topic to consume, decoded by our codec."""
+        return self.app.topic(self.config.topic_prefix + topic.name, schema=FramedSchema())
+
+    def owned(self) -> Collection[int]:
+        """The partitions that this worker may act for now; none while a rebalance or recovery is under way."""
+        if self.app.rebalancing or not self.app.flow_control.is_active():
+            return frozenset()
+        assigned = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._inbox}
+        return self._recovered & assigned
+
+    async def start(self) -> None:
+        """Connect what Faust does not: definitions, and the metadata of every topic written to."""
+        await self.definitions.start()
+        await self.sender.warm_up(self.config.topic_prefix + topic.name for topic in topics.TOPICS)
+
+    async def recover(self) -> None:
+        """Fold the journal's tail into the rows of every assigned partition. Runs before any batch of a generation."""
+        if self.definitions.started is False:
+            await self.start()
+        partitions = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._inbox}
+        self.table.forget_decoded()
+        self.folder.cut_short.clear()
+        tails = await read_tails(self.config.bootstrap, self._journal, self.table, partitions)
+        await self.definitions.ensure(
+            row.state.definition_hash for tail in tails.values() for row in tail.rows.values()
+        )
+        for partition, tail in tails.items():
+            self.folder.cut_short.update(tail.cut_short)
+            owed = [
+                self.folder.outgoing(record, partition)
+                for row in tail.rows.values()
+                for record in self.folder.driver.owed(row)
+            ]
+            await self.sender.send_all(owed)
+            rows = [(key, partition, row, encode_row(row)) for key, row in tail.rows.items()]
+            await self._write_rows(rows, {})
+            if tail.rows or tail.cut_short:
+                log.warning(
+                    "partition %s: folded %s workflows from the journal's tail, %s decisions were cut short",
+                    partition,
+                    len(tail.rows),
+                    len(tail.cut_short),
+                )
+        self.timers.rebuild()
+        self._recovered = frozenset(partitions)
+
+    async def fold(self, events: Sequence[Any]) -> None:
+        """Fold one micro-batch, in the commit order that the module describes."""
+        generation = self.app.consumer_generation_id
+        await self.definitions.ensure(self.folder.definitions_needed(events))
+        batch = self.folder.fold(events)
+        before = time.monotonic()
+        written = await self.sender.send_all(batch.records)
+        self._check_awake(before)
+        if generation != self.app.consumer_generation_id:
+            return
+        offsets = [meta.offset for meta in written]
+        rows = self.folder.rows_to_write(batch, offsets)
+        await self._write_rows(rows, self.folder.partition_rows(batch, offsets), generation)
+        if generation != self.app.consumer_generation_id:
+            return
+        for event in events:
+            event.ack()
+
+    async def _write_rows(self, rows: Any, partition_rows: Any, generation: int | None = None) -> None:
+        before = time.monotonic()
+        records = [Outgoing(self._changelog, partition, key, value) for key, partition, _, value in rows]
+        records += [
+            Outgoing(self._changelog, partition, PARTITION_ROW_KEY, encode(row))
+            for partition, row in partition_rows.items()
+        ]
+        written = await self.sender.send_all(records)
+        self._check_awake(before)
+        if generation is not None and generation != self.app.consumer_generation_id:
+            return
+        store = self.table.store
+        for meta in written:
+            store.set_persisted_offset(meta.topic_partition, meta.offset)
+        store.partition_rows.update(partition_rows)
+        for key, partition, row, value in rows:
+            self.table.publish(key, row, value, partition)
+            self.timers.set(partition, key, row_prefix(value).due_at_ms)
+
+    async def admit(self, events: Sequence[Any]) -> None:
+        """Answer one micro-batch of requests."""
+        await self.sender.send_all(await self.admission.admit(events))
+        for event in events:
+            event.ack()
+
+    def _check_awake(self, before: float) -> None:
+        # Suspended past the session timeout, another worker may own the partition: whatever we know is stale.
+        if (time.monotonic() - before) * 1000 > self.config.session_timeout_ms:
+            die("an append took longer than the session timeout")
+
+
+def build(config: OrchestratorConfig) -> Orchestrator:
+    """The worker's Faust application with its agents, recovery hook and timer task."""
+    orchestrator = Orchestrator(config)
+    app = orchestrator.app
+
+    @app.agent(orchestrator.topic(topics.INBOX), name="fold_inbox")  # type: ignore[untyped-decorator]
+    async def fold_inbox(stream: Any) -> None:
+        async for events in stream.batches(BATCH_MAX):
+            await _or_die(orchestrator.fold(events), "folding a batch")
+
+    @app.agent(orchestrator.topic(topics.REQUESTS), name="admit_requests")  # type: ignore[untyped-decorator]
+    async def admit_requests(stream: Any) -> None:
+        async for events in stream.batches(BATCH_MAX):
+            await _or_die(orchestrator.admit(events), "admitting requests")
+
+    @orchestrator.state.on_recover  # type: ignore[untyped-decorator]
+    async def recover() -> None:
+        await _or_die(orchestrator.recover(), "recovering")  # Faust would log the error and start anyway
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def fire_timers() -> None:
+        await _or_die(orchestrator.timers.run(orchestrator.owned, lambda: app.should_stop), "firing timers")
+
+    del fold_inbox, admit_requests, recover, fire_timers
+    return orchestrator
+
+
+async def _or_die(work: Any, what: str) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as exc:
+        die(what, exc)
+
+
+def run_worker(config: OrchestratorConfig) -> int:
+    """Run until SIGTERM. Returns the process's exit code; a worker that cannot go on ends the process with 70."""
+    uvloop.install()
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    orchestrator = build(config)
+    worker = faust.Worker(orchestrator.app, loglevel="WARNING", redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else 1
+    finally:
+        sys.stderr.flush()
+    return 0

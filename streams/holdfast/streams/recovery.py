@@ -1,0 +1,103 @@
+"""Journal wins: before the first batch of a partition, what the journal holds beyond the rows is folded into them.
+
+So a crash between the journal and the rows never decides the same record twice, even if the code has changed.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from holdfast.schemas.codec import DecodeError, decode
+from holdfast.schemas.record import Message, Record
+from holdfast.streams.core.evolve import Cause, evolve
+from holdfast.streams.row_table import RowTable
+from holdfast.streams.rows import Row, row_prefix
+
+log = logging.getLogger(__name__)
+POLL_MS = 500
+
+
+@dataclass(slots=True)
+class Tail:
+    """What the journal of a partition held beyond its rows.
+
+    `rows` are the rows that moved; `cut_short` the beginnings of decisions that a crash interrupted;
+    `journal_offset` the last offset read, -1 if nothing was.
+    """
+
+    rows: dict[bytes, Row] = field(default_factory=dict)
+    cut_short: dict[bytes, list[Message[Record]]] = field(default_factory=dict)
+    journal_offset: int = -1
+
+    def take(self, row: Row | None, key: bytes, message: Message[Record], offset: int) -> None:
+        """Fold the next journal event, given the row that the table has. Repeats of a sequence are left out."""
+        self.journal_offset = offset
+        row = self.rows.get(key, row)
+        begun = self.cut_short.get(key, [])
+        expected = (row.sequence if row is not None else 0) + len(begun) + 1
+        if message.meta.sequence != expected:
+            return  # the first event of a (workflow, sequence) is the only one
+        begun = [*begun, message]
+        if message.meta.index < message.meta.count - 1:
+            self.cut_short[key] = begun
+            return
+        self.cut_short.pop(key, None)
+        state = row.state if row is not None else None
+        for event in begun:
+            state = evolve(state, event.body, Cause.of(event.meta))
+        assert state is not None
+        self.rows[key] = Row(
+            inbox_offset=message.meta.cause_offset,
+            sequence=message.meta.sequence,
+            journal_offset=offset,
+            head_hash=message.meta.hash,
+            state=state,
+        )
+
+
+def known_journal_offset(table: RowTable, partition: int) -> int:
+    """The highest journal offset that any row of a partition knows, -1 if none does."""
+    known = table.partition_row(partition).journal_offset
+    store = table.store
+    for key, owner in store.owner.items():
+        if owner == partition:
+            known = max(known, row_prefix(store.data[key]).journal_offset)
+    return known
+
+
+async def read_tails(bootstrap: str, journal: str, table: RowTable, partitions: Iterable[int]) -> dict[int, Tail]:
+    """Read the journal of each partition from what its rows know to its end.
+
+    Raises Kafka errors, and DecodeError for an event that this code cannot read: it must not be passed over.
+    """
+    tails = {partition: Tail() for partition in partitions}
+    wanted = [TopicPartition(journal, partition) for partition in tails]
+    if not wanted:
+        return tails
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(wanted)
+        ends = await consumer.end_offsets(wanted)
+        for tp in wanted:
+            consumer.seek(tp, known_journal_offset(table, tp.partition) + 1)
+        for tp in wanted:
+            while await consumer.position(tp) < ends[tp]:
+                await _take_available(consumer, tails, table)
+    finally:
+        await consumer.stop()
+    return tails
+
+
+async def _take_available(consumer: Any, tails: dict[int, Tail], table: RowTable) -> None:
+    for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+        for record in records:
+            try:
+                message = decode(record.value)
+            except DecodeError:
+                log.critical("journal %s/%s offset %s cannot be read", tp.topic, tp.partition, record.offset)
+                raise
+            tails[tp.partition].take(table.get(record.key), record.key, message, record.offset)

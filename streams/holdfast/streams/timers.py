@@ -1,0 +1,95 @@
+"""Timers: rows say what is due, this sends `FireTimer` to the inbox when it is. It never touches rows."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from holdfast.schemas import ids, topics
+from holdfast.schemas.codec import encode
+from holdfast.schemas.headers import cloud_event
+from holdfast.schemas.record import EventMeta
+from holdfast.schemas.reports import FireTimer
+from holdfast.streams.due_heap import DueHeap
+from holdfast.streams.faustkit.send import DurableSender, Outgoing
+from holdfast.streams.row_table import RowTable
+from holdfast.streams.rows import row_prefix
+
+log = logging.getLogger(__name__)
+SOURCE = "/holdfast/timers"
+HORIZON_MS = 2 * 3_600_000
+SCAN_EVERY_MS = 3_600_000
+SCAN_CHUNK = 5_000
+IDLE_MS = 1_000
+EARLIEST_SLEEP_S = 0.005
+
+
+class Timers:
+    """The due times of the partitions that this worker owns. Only the next hours are in memory beside the rows."""
+
+    def __init__(self, table: RowTable, sender: DurableSender, topic_prefix: str) -> None:
+        self._table = table
+        self._sender = sender
+        self._inbox = topic_prefix + topics.INBOX.name
+        self._heap = DueHeap(HORIZON_MS)
+        self._wake = asyncio.Event()
+        self._next_scan_ms = 0
+
+    def set(self, partition: int, key: bytes, due_ms: int) -> None:
+        """Take the due time of a row that is durable."""
+        if self._heap.set(partition, key, due_ms, _now_ms()):
+            self._wake.set()
+
+    def rebuild(self) -> None:
+        """Start over from the rows, soon."""
+        self._heap.clear()
+        self._next_scan_ms = 0
+        self._wake.set()
+
+    async def run(self, owned: Callable[[], Collection[int]], stopping: Callable[[], bool]) -> None:
+        """Fire until `stopping`. `owned` gives the partitions to fire for now; none during a rebalance."""
+        while not stopping():
+            partitions = owned()
+            now_ms = _now_ms()
+            if partitions:
+                if now_ms >= self._next_scan_ms:
+                    await self._scan(partitions)
+                await self._fire(now_ms, partitions)
+            self._wake.clear()
+            delay_s = (self._heap.next_look_ms(now_ms + IDLE_MS) - _now_ms()) / 1000
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(EARLIEST_SLEEP_S, min(IDLE_MS / 1000, delay_s)))
+
+    async def _fire(self, now_ms: int, partitions: Collection[int]) -> None:
+        due = list(self._heap.take_due(now_ms, partitions))
+        await self._sender.send_all([self._record(partition, key, due_ms) for partition, key, due_ms in due])
+
+    async def _scan(self, partitions: Collection[int]) -> None:
+        self._next_scan_ms = _now_ms() + SCAN_EVERY_MS
+        store = self._table.store
+        for number, (key, partition) in enumerate(list(store.owner.items())):
+            value: Any = store.data.get(key)
+            if partition in partitions and value is not None:
+                self._heap.set(partition, key, row_prefix(value).due_at_ms, _now_ms())
+            if number % SCAN_CHUNK == SCAN_CHUNK - 1:
+                await asyncio.sleep(0)
+
+    def _record(self, partition: int, key: bytes, due_ms: int) -> Outgoing:
+        tenant, workflow_id = ids.split_key(key.decode())
+        body = FireTimer(timer_id="", due_at_ms=due_ms)
+        meta = EventMeta(
+            event_id=ids.derived_id("FireTimer", key.decode(), due_ms),
+            type="FireTimer",
+            tenant=tenant,
+            workflow_id=workflow_id,
+            actor_kind="timer",
+            actor_id="timers",
+            occurred_at_ms=_now_ms(),
+        )
+        return Outgoing(self._inbox, partition, key, encode(body, meta), cloud_event(body, meta, SOURCE))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
