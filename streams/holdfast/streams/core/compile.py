@@ -187,9 +187,11 @@ def _graph_problems(definition: d.Definition) -> Iterator[Problem]:
     if definition.start not in definition.steps:
         yield Problem(path=("start",), message=f"there is no step {definition.start!r}", cure=_names(definition))
         return
+    dangling = False
     for name, step in definition.steps.items():
         for path, target in exits(step):
             if target not in definition.steps:
+                dangling = True
                 yield Problem(
                     path=("steps", name, *path), message=f"there is no step {target!r}", cure=_names(definition)
                 )
@@ -201,6 +203,8 @@ def _graph_problems(definition: d.Definition) -> Iterator[Problem]:
                 message="no path from the start leads here",
                 cure="name it as a `next` or `catch`, or delete it",
             )
+    if dangling:
+        return  # whether a path ends cannot be told before every `next` leads somewhere
     incoming: dict[str, set[str]] = {}
     for name, step in definition.steps.items():
         for _, target in exits(step):

@@ -38,7 +38,10 @@ def compile_expression(source: str) -> Template:
         raise ExpressionError(_compile_error(source, str(exc))) from None
 
     def evaluate(scope: Scope) -> Json:
-        value = expression.eval(data=scope)
+        try:
+            value = expression.eval(data=scope)
+        except RuntimeError as exc:  # the iteration budget, and values that CEL has no type for
+            raise ExpressionError(f"`{source}` failed: {exc}") from None
         kind = value.type().name()
         if kind == "ERROR":
             raise ExpressionError(f"`{source}` failed: {value.plain_value()}")

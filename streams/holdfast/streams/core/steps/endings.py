@@ -16,7 +16,9 @@ def _succeed(turn: Turn, run: StepRun) -> None:
 def _fail(turn: Turn, run: StepRun) -> None:
     step = turn.step(run.step)
     assert isinstance(step, d.FailStep)
-    turn.fail(run.step, step.error, str(turn.render(run.step, "message") or step.purpose))
+    message = str(turn.render(run.step, "message") or step.purpose)
+    turn.complete(run.step, {"error": step.error, "message": message})
+    turn.fail_workflow(run.step, step.error, message)
 
 
 SUCCEED = StepKind(enter=_succeed)

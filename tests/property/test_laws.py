@@ -1,0 +1,365 @@
+"""The laws of the fold, for arbitrary schedules of inputs: what `decide`, `evolve` and `pending` promise each other."""
+
+import itertools
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.schemas import events as e
+from holdfast.schemas import reports as rep
+from holdfast.schemas import requests as req
+from holdfast.schemas.record import Message, Record
+from holdfast.streams.core.evolve import EVENT_TYPES, Cause, evolve
+from holdfast.streams.core.pending import calls_owed, timers
+from holdfast.streams.core.state import CallStatus, Status, WorkflowState
+from holdfast.streams.core.transitions import TRANSITIONS
+from holdfast.streams.recovery import Tail
+from holdfast.streams.rows import state_from_json, state_json
+from support.scenario import Scenario, answer, define
+
+OUTPUT = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+CALL = {"to": "${input.to}"}
+DEFINITION = define(
+    {
+        "think": {
+            "kind": "agent",
+            "instructions": "x",
+            "tools": ["look", "send", "slow"],
+            "output": OUTPUT,
+            "max_turns": 4,
+            "next": "pick",
+            "catch": {"*": "pay"},
+        },
+        "pick": {
+            "kind": "choice",
+            "branches": [{"when": "steps.think.output.n > 5", "next": "ask"}, {"when": "true", "next": "hear"}],
+            "default": "broken",
+        },
+        "hear": {"kind": "wait", "event": "told", "timeout": "10m", "next": "ask", "catch": {"timeout": "nap"}},
+        "nap": {"kind": "sleep", "for": "1m", "next": "ask"},
+        "ask": {
+            "kind": "approval",
+            "tool": "send",
+            "arguments": CALL,
+            "roles": ["lead"],
+            "timeout": "10m",
+            "next": "go",
+            "catch": {"rejected": "note"},
+        },
+        "go": {"kind": "tool", "tool": "send", "approved_by": "ask", "arguments": CALL, "next": "pay"},
+        "note": {"kind": "assign", "set": {"rejected": True}, "next": "pay"},
+        "pay": {"kind": "tool", "tool": "pay", "next": "end", "catch": {"*": "broken"}},
+    }
+)
+
+
+class World:
+    """Plays everybody around a workflow; each integer picks one thing that happens next."""
+
+    def __init__(self) -> None:
+        self.scenario = Scenario(DEFINITION)
+        self.inputs: list[tuple[Record, str, int, tuple[str, str]]] = []
+        self.taken: list[Any] = []
+        self.number = 0
+
+    def feed(self, body: Record, actor: tuple[str, str]) -> None:
+        self.number += 1
+        self.inputs.append((body, f"in-{self.number}", self.scenario.now_ms, actor))
+        self.scenario.feed(body, f"in-{self.number}", actor)
+
+    def act(self, choice: int) -> None:
+        acts = (self.start, self.time, self.person, self.claim, self.report, self.report, self.fail, self.repeat)
+        acts[choice % len(acts)](choice // len(acts))
+
+    def start(self, choice: int) -> None:
+        self.feed(
+            req.StartWorkflow(definition="test", definition_hash=DEFINITION.hash, input={"to": choice}),
+            ("person", "ann"),
+        )
+
+    def time(self, choice: int) -> None:
+        self.scenario.now_ms += (100, 5_000, 61_000, 601_000)[choice % 4]
+        self.feed(rep.FireTimer(timer_id="", due_at_ms=0), ("timer", "timers"))
+
+    def person(self, choice: int) -> None:
+        approvals = list(self.scenario.row.state.approvals.values()) if self.scenario.row else []
+        if choice % 3 == 0:
+            self.feed(req.DeliverEvent(event_type="told", correlation="", payload=choice), ("service", "crm"))
+        elif choice % 7 == 1:
+            self.feed(req.CancelWorkflow(reason="enough"), ("person", "ann"))
+        elif approvals:
+            decision = "approve" if choice % 2 else "reject"
+            approval = approvals[-1]
+            self.feed(
+                req.DecideApproval(
+                    approval_id=approval.approval_id,
+                    decision=decision,
+                    action_hash=approval.action_hash,
+                    comment="",
+                ),
+                ("person", "bea"),
+            )
+
+    def task(self, choice: int) -> Any:
+        self.taken += self.scenario.tasks
+        self.scenario.tasks.clear()
+        # mostly the newest, now and then one of long ago: executors are slow and repeat themselves
+        return self.taken[-1 - (choice % 3 if choice % 5 == 0 else 0) % len(self.taken)] if self.taken else None
+
+    def claim(self, choice: int) -> None:
+        if task := self.task(choice):
+            who = f"x{choice % 2}"
+            self.feed(
+                rep.ClaimTask(effect_key=task.effect_key, attempt=task.attempt, executor_id=who, lease_ms=30_000),
+                ("executor", who),
+            )
+
+    def report(self, choice: int) -> None:
+        task = self.task(choice)
+        if task is None:
+            return
+        if hasattr(task, "tool"):
+            body: Record = rep.ReportToolResult(
+                effect_key=task.effect_key, attempt=task.attempt, executor_id="x0", result=choice, duration_ms=1
+            )
+        else:
+            responses = (
+                answer(f'{{"n": {choice % 10}}}'),
+                answer(calls=[("look", {}), ("send", {"to": 1})]),
+                answer("nonsense"),
+                answer(calls=[("none", {})]),
+                None,
+            )
+            body = rep.ReportModelResult(
+                effect_key=task.effect_key,
+                attempt=task.attempt,
+                executor_id="x0",
+                provider="p",
+                model="m",
+                response=responses[choice % len(responses)],
+                finish_reason="stop",
+                input_tokens=1,
+                output_tokens=1,
+                cached_tokens=0,
+                cost_microusd=1,
+                duration_ms=1,
+            )
+        self.feed(body, ("executor", "x0"))
+
+    def fail(self, choice: int) -> None:
+        if task := self.task(choice):
+            self.feed(
+                rep.ReportTaskFailure(
+                    effect_key=task.effect_key,
+                    attempt=task.attempt,
+                    executor_id="x0",
+                    error_class=("unavailable", "tool_error", "timeout")[choice % 3],
+                    error_message="",
+                    http_status=0,
+                    retry_after_ms=0,
+                    retryable=choice % 4 == 0,
+                    outcome_unknown=choice % 5 == 0,
+                    duration_ms=1,
+                ),
+                ("executor", "x0"),
+            )
+
+    def repeat(self, choice: int) -> None:
+        """The last input again: what Kafka and impatient clients do."""
+        if self.inputs and self.scenario.row is not None:
+            body, input_id, _, actor = self.inputs[-1]
+            before = self.scenario.row
+            self.scenario.feed(body, input_id, actor)
+            assert self.scenario.row is not None
+            assert self.scenario.row.state == before.state, "a repeat changes nothing"
+            assert self.scenario.row.sequence == before.sequence
+
+
+schedules = st.lists(st.integers(0, 10_000), min_size=1, max_size=60)
+
+
+def run(schedule: list[int]) -> World:
+    world = World()
+    world.start(0)
+    for choice in schedule:
+        world.act(choice)
+    return world
+
+
+def refold(journal: list[Message[Record]]) -> WorkflowState | None:
+    state = None
+    for message in journal:
+        state = evolve(state, message.body, Cause.of(message.meta))
+    return state
+
+
+@settings(max_examples=150)
+@given(schedules)
+def test_folding_the_journal_gives_the_live_state(schedule: list[int]) -> None:
+    world = run(schedule)
+    assert world.scenario.row is not None
+    assert refold(world.scenario.journal) == world.scenario.state
+
+
+@settings(max_examples=60)
+@given(schedules, st.integers(0, 1_000))
+def test_a_prefix_and_the_rest_give_the_same_as_the_whole(schedule: list[int], at: int) -> None:
+    journal = run(schedule).scenario.journal
+    cut = at % (len(journal) + 1)
+    state = refold(journal[:cut])
+    for message in journal[cut:]:
+        state = evolve(state, message.body, Cause.of(message.meta))
+    assert state == refold(journal)
+
+
+@settings(max_examples=100)
+@given(schedules)
+def test_a_state_survives_its_row(schedule: list[int]) -> None:
+    state = run(schedule).scenario.state
+    assert state_from_json(state_json(state)) == state
+
+
+@settings(max_examples=150)
+@given(schedules)
+def test_sequences_have_no_gaps_and_decisions_are_whole(schedule: list[int]) -> None:
+    journal = run(schedule).scenario.journal
+    assert [m.meta.sequence for m in journal] == list(range(1, len(journal) + 1))
+    for before, after in itertools.pairwise(journal):
+        assert after.meta.previous_hash == before.meta.hash
+        whole = before.meta.index == before.meta.count - 1
+        assert after.meta.index == (0 if whole else before.meta.index + 1)
+
+
+@settings(max_examples=150)
+@given(schedules)
+def test_statuses_move_along_the_table_and_an_end_is_the_end(schedule: list[int]) -> None:
+    state = None
+    for message in run(schedule).scenario.journal:
+        after = evolve(state, message.body, Cause.of(message.meta))
+        if state is not None and after.status is not state.status:
+            assert after.status in TRANSITIONS[state.status]
+        state = after
+
+
+@settings(max_examples=150)
+@given(schedules)
+def test_a_workflow_is_finished_or_owed_something_or_waits_with_a_limit(schedule: list[int]) -> None:
+    state = run(schedule).scenario.state
+    if state.finished:
+        assert not list(timers(state))
+        assert not calls_owed(state)
+        return
+    assert min(timer.due_at_ms for timer in timers(state)) <= state.deadline_at_ms
+    if state.status is Status.WAITING:
+        run_ = next(iter(state.active.values()))
+        assert run_.timeout_at_ms or run_.wake_at_ms
+
+
+@settings(max_examples=150)
+@given(schedules)
+def test_a_call_has_at_most_one_accepted_outcome_and_an_intent_before_it(schedule: list[int]) -> None:
+    intents: set[tuple[str, int]] = set()
+    outcomes: list[str] = []
+    for message in run(schedule).scenario.journal:
+        body = message.body
+        if isinstance(body, e.ModelCallRequested | e.ToolCallRequested):
+            assert (body.effect_key, body.attempt) not in intents
+            intents.add((body.effect_key, body.attempt))
+        if isinstance(body, e.ModelCallCompleted | e.ToolCallCompleted):
+            assert (body.effect_key, body.attempt) in intents
+            outcomes.append(body.effect_key)
+    assert len(outcomes) == len(set(outcomes))
+
+
+@settings(max_examples=100)
+@given(schedules)
+def test_nothing_is_asked_of_executors_after_the_end(schedule: list[int]) -> None:
+    ended = False
+    for message in run(schedule).scenario.journal:
+        assert not (ended and isinstance(message.body, e.ModelCallRequested | e.ToolCallRequested))
+        ended = ended or isinstance(message.body, e.WorkflowCompleted | e.WorkflowFailed | e.WorkflowCancelled)
+
+
+@settings(max_examples=100)
+@given(schedules)
+def test_every_owed_task_was_sent_exactly_once(schedule: list[int]) -> None:
+    world = run(schedule)
+    sent = [(t.effect_key, t.attempt) for t in (*world.taken, *world.scenario.tasks)]
+    assert len(sent) == len(set(sent))
+    owed = {
+        (key, attempt) for key, attempt, status in calls_owed(world.scenario.state) if status is CallStatus.REQUESTED
+    }
+    assert owed <= set(sent)
+
+
+@settings(max_examples=80)
+@given(schedules, st.integers(0, 1_000))
+def test_recovery_from_a_journal_that_a_zombie_doubled_gives_the_live_row(schedule: list[int], doubled: int) -> None:
+    world = run(schedule)
+    journal = world.scenario.journal
+    again = journal[: doubled % (len(journal) + 1)]
+    tail = Tail()
+    for offset, message in enumerate([*journal, *again]):
+        tail.take(None, b"k", message, offset)
+    row = tail.rows[b"k"]
+    assert world.scenario.row is not None
+    assert (row.state, row.sequence, row.head_hash) == (
+        world.scenario.state,
+        world.scenario.row.sequence,
+        world.scenario.row.head_hash,
+    )
+    assert not tail.cut_short
+
+
+@settings(max_examples=80)
+@given(schedules, st.integers(0, 1_000))
+def test_a_decision_cut_short_is_completed_to_the_same_row(schedule: list[int], at: int) -> None:
+    world = run(schedule)
+    journal = world.scenario.journal
+    cut = at % len(journal)
+    tail = Tail()
+    for offset, message in enumerate(journal[: cut + 1]):
+        tail.take(None, b"k", message, offset)
+    prefix = tail.cut_short.get(b"k", [])
+    if not prefix:
+        return
+    offset = prefix[0].meta.cause_offset
+    body, input_id, now_ms, actor = next(i for i in world.inputs if i[1] == prefix[0].meta.cause_id)
+    again = Scenario(DEFINITION, now_ms=now_ms, row=tail.rows.get(b"k"), offset=offset - 1)
+    meta = prefix[0].meta
+    outcome = again.driver.fold(
+        again.row,
+        Message(
+            meta=type(meta)(
+                event_id=input_id,
+                type=type(body).__name__,
+                tenant=meta.tenant,
+                workflow_id=meta.workflow_id,
+                actor_kind=actor[0],
+                actor_id=actor[1],
+                occurred_at_ms=now_ms,
+            ),
+            body=body,
+        ),
+        offset=offset,
+        now_ms=now_ms,
+        prefix=prefix,
+    )
+    assert outcome.row is not None
+    assert len(outcome.journal) == meta.count - len(prefix)
+    whole = refold([m for m in journal if m.meta.sequence <= outcome.row.sequence])
+    assert outcome.row.state == whole
+
+
+def test_every_event_type_has_an_applier() -> None:
+    from holdfast.schemas.topics import JOURNAL
+
+    assert set(JOURNAL.records) == EVENT_TYPES
+
+
+def test_every_input_type_has_a_handler() -> None:
+    from holdfast.schemas.topics import INBOX
+    from holdfast.streams.core.decide import INPUT_TYPES
+
+    assert set(INBOX.records) == INPUT_TYPES
