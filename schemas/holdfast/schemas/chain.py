@@ -6,6 +6,7 @@ and the payload is the canonical JSON text of the event's body. The hash before 
 """
 
 import hashlib
+import operator
 
 from holdfast.schemas.record import EventMeta
 
@@ -32,7 +33,11 @@ def netstring(value: str | int) -> bytes:
     return b"%d:%b" % (len(data), data)
 
 
+_chained_values = operator.attrgetter(*CHAINED_FIELDS)
+
+
 def event_hash(previous: bytes, meta: EventMeta, payload: str) -> bytes:
     """The hash of an event. `payload` is the canonical JSON text of its body; `meta.hash` is not read."""
-    fields = b"".join(netstring(getattr(meta, name)) for name in CHAINED_FIELDS)
+    texts = map(str, _chained_values(meta))
+    fields = "".join([f"{len(t) if t.isascii() else len(t.encode())}:{t}" for t in texts]).encode()
     return hashlib.sha256(previous + fields + hashlib.sha256(payload.encode()).digest()).digest()

@@ -1,5 +1,6 @@
 """What every record on the wire is: a body of one type, and the meta that goes before it."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -48,3 +49,26 @@ class Message(Generic[BodyT]):
 
     meta: EventMeta
     body: BodyT
+
+
+ValueT = TypeVar("ValueT")
+
+
+_field_names: dict[type, frozenset[str]] = {}
+
+
+def changed(value: ValueT, **changes: object) -> ValueT:
+    """A copy of a frozen dataclass without slots, with other values for some fields. Raises TypeError for no field.
+
+    The same as `dataclasses.replace` where a class checks nothing at construction, at a tenth of its cost: the fold
+    makes about a dozen such copies for each step.
+    """
+    cls = type(value)
+    known = _field_names.get(cls)
+    if known is None:
+        known = _field_names[cls] = frozenset(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    if not changes.keys() <= known:
+        raise TypeError(f"{cls.__name__} has no field {', '.join(changes.keys() - known)}")
+    copy = object.__new__(cls)
+    copy.__dict__.update(value.__dict__, **changes)
+    return copy

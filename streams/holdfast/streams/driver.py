@@ -14,7 +14,7 @@ from holdfast.schemas import results as res
 from holdfast.schemas import tasks as t
 from holdfast.schemas.codec import encode, payload_of
 from holdfast.schemas.headers import Headers, cloud_event
-from holdfast.schemas.record import EventMeta, Message, Record
+from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.decide import Decision, decide
 from holdfast.streams.core.evolve import Cause, evolve
@@ -265,7 +265,7 @@ def _event_meta(
     )
     digest = chain.event_hash(previous, meta, payload_of(event))
     key = ids.workflow_key(cause.tenant, cause.workflow_id)
-    return replace(meta, event_id=ids.derived_id(key, sequence, digest.hex()), hash=digest)
+    return changed(meta, event_id=ids.derived_id(key, sequence, digest.hex()), hash=digest)
 
 
 def _meta(cause: Cause, body: Record, cause_id: str, *identity: str | int) -> EventMeta:

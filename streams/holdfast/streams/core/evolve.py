@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.schemas import events as e
-from holdfast.schemas.record import EventMeta, Json, Record
+from holdfast.schemas.record import EventMeta, Json, Record, changed
 from holdfast.streams.core.answers import assistant_message
 from holdfast.streams.core.state import (
     Approval,
@@ -72,7 +72,7 @@ def evolve(state: WorkflowState | None, event: Record, cause: Cause) -> Workflow
     after = _APPLIERS[type(event)](state, event)
     seen = short_id(cause.input_id)
     if not after.seen or after.seen[-1] != seen:
-        after = replace(after, seen=(*after.seen, seen)[-SEEN_LIMIT:])
+        after = changed(after, seen=(*after.seen, seen)[-SEEN_LIMIT:])
     return after
 
 
@@ -94,7 +94,7 @@ def _started(event: e.WorkflowStarted, cause: Cause) -> WorkflowState:
 
 
 def _with_run(state: WorkflowState, run: StepRun) -> WorkflowState:
-    return replace(state, active={**state.active, run.step: run})
+    return changed(state, active={**state.active, run.step: run})
 
 
 def _without_run(state: WorkflowState, step: str) -> Mapping[str, StepRun]:
@@ -103,16 +103,16 @@ def _without_run(state: WorkflowState, step: str) -> Mapping[str, StepRun]:
 
 def _with_call(state: WorkflowState, step: str, call: Call) -> WorkflowState:
     run = state.active[step]
-    return _with_run(state, replace(run, calls={**run.calls, call.effect_key: call}))
+    return _with_run(state, changed(run, calls={**run.calls, call.effect_key: call}))
 
 
 def _waiting(state: WorkflowState) -> WorkflowState:
-    return replace(state, status=move(state.status, Status.WAITING))
+    return changed(state, status=move(state.status, Status.WAITING))
 
 
 def _step_started(state: WorkflowState, event: e.StepStarted) -> WorkflowState:
     run = StepRun(step=event.step, kind=event.kind, visit=event.visit, timeout_at_ms=event.timeout_at_ms)
-    return replace(
+    return changed(
         state,
         status=move(state.status, Status.RUNNING),
         visits={**state.visits, event.step: event.visit},
@@ -124,7 +124,7 @@ def _step_completed(state: WorkflowState, event: e.StepCompleted) -> WorkflowSta
     variables = state.variables
     if event.kind == "assign" and isinstance(event.output, dict):
         variables = {**variables, **event.output}
-    return replace(
+    return changed(
         state,
         active=_without_run(state, event.step),
         outputs={**state.outputs, event.step: event.output},
@@ -133,7 +133,7 @@ def _step_completed(state: WorkflowState, event: e.StepCompleted) -> WorkflowSta
 
 
 def _step_failed(state: WorkflowState, event: e.StepFailed) -> WorkflowState:
-    return replace(
+    return changed(
         state,
         active=_without_run(state, event.step),
         error_class=event.error_class,
@@ -155,7 +155,7 @@ def _model_call_requested(state: WorkflowState, event: e.ModelCallRequested) -> 
     added = event.messages if isinstance(event.messages, list) else []
     return _with_run(
         state,
-        replace(
+        changed(
             run,
             turn=event.turn,
             model=event.model,
@@ -170,8 +170,8 @@ def _model_call_completed(state: WorkflowState, event: e.ModelCallCompleted) -> 
     run = state.active[event.step]
     message = assistant_message(event.response)
     messages = run.messages if message is None else (*run.messages, message)
-    call = replace(run.calls[event.effect_key], status=CallStatus.DONE)
-    return _with_run(state, replace(run, messages=messages, calls={call.effect_key: call}))
+    call = changed(run.calls[event.effect_key], status=CallStatus.DONE)
+    return _with_run(state, changed(run, messages=messages, calls={call.effect_key: call}))
 
 
 def _call_failed(state: WorkflowState, event: e.ModelCallFailed | e.ToolCallFailed) -> WorkflowState:
@@ -181,12 +181,12 @@ def _call_failed(state: WorkflowState, event: e.ModelCallFailed | e.ToolCallFail
     return _with_call(
         state,
         event.step,
-        replace(call, status=status, retry_at_ms=event.retry_at_ms, executor_id="", lease_until_ms=0, answer=answer),
+        changed(call, status=status, retry_at_ms=event.retry_at_ms, executor_id="", lease_until_ms=0, answer=answer),
     )
 
 
 def _output_rejected(state: WorkflowState, event: e.OutputRejected) -> WorkflowState:
-    return _with_run(state, replace(state.active[event.step], repairs=event.repair_round))
+    return _with_run(state, changed(state.active[event.step], repairs=event.repair_round))
 
 
 def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> WorkflowState:
@@ -205,19 +205,19 @@ def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> Wo
         call_id=event.call_id,
     )
     if event.approval_id:
-        approval = replace(state.approvals[event.approval_id], consumed_by=event.effect_key)
-        state = replace(state, approvals={**state.approvals, approval.approval_id: approval})
+        approval = changed(state.approvals[event.approval_id], consumed_by=event.effect_key)
+        state = changed(state, approvals={**state.approvals, approval.approval_id: approval})
     return _with_call(state, event.step, call)
 
 
 def _tool_call_completed(state: WorkflowState, event: e.ToolCallCompleted) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return _with_call(state, event.step, replace(call, status=CallStatus.DONE, answer={"result": event.result}))
+    return _with_call(state, event.step, changed(call, status=CallStatus.DONE, answer={"result": event.result}))
 
 
 def _tool_outcome_unknown(state: WorkflowState, event: e.ToolOutcomeUnknown) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return _with_call(state, event.step, replace(call, status=CallStatus.UNKNOWN, executor_id="", lease_until_ms=0))
+    return _with_call(state, event.step, changed(call, status=CallStatus.UNKNOWN, executor_id="", lease_until_ms=0))
 
 
 def _task_claimed(state: WorkflowState, event: e.TaskClaimed) -> WorkflowState:
@@ -225,22 +225,22 @@ def _task_claimed(state: WorkflowState, event: e.TaskClaimed) -> WorkflowState:
     return _with_call(
         state,
         event.step,
-        replace(call, status=CallStatus.CLAIMED, executor_id=event.executor_id, lease_until_ms=event.lease_until_ms),
+        changed(call, status=CallStatus.CLAIMED, executor_id=event.executor_id, lease_until_ms=event.lease_until_ms),
     )
 
 
 def _lease_extended(state: WorkflowState, event: e.LeaseExtended) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return _with_call(state, event.step, replace(call, lease_until_ms=event.lease_until_ms))
+    return _with_call(state, event.step, changed(call, lease_until_ms=event.lease_until_ms))
 
 
 def _task_released(state: WorkflowState, event: e.TaskReleased) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return _with_call(state, event.step, replace(call, executor_id="", lease_until_ms=0))
+    return _with_call(state, event.step, changed(call, executor_id="", lease_until_ms=0))
 
 
 def _timer_scheduled(state: WorkflowState, event: e.TimerScheduled) -> WorkflowState:
-    run = replace(state.active[event.step], timer_id=event.timer_id, wake_at_ms=event.due_at_ms)
+    run = changed(state.active[event.step], timer_id=event.timer_id, wake_at_ms=event.due_at_ms)
     return _waiting(_with_run(state, run))
 
 
@@ -252,13 +252,13 @@ def _approval_requested(state: WorkflowState, event: e.ApprovalRequested) -> Wor
         action_hash=event.action_hash,
         expires_at_ms=event.expires_at_ms,
     )
-    state = replace(state, approvals={**state.approvals, approval.approval_id: approval})
-    return _waiting(_with_run(state, replace(state.active[event.step], approval_id=approval.approval_id)))
+    state = changed(state, approvals={**state.approvals, approval.approval_id: approval})
+    return _waiting(_with_run(state, changed(state.active[event.step], approval_id=approval.approval_id)))
 
 
 def _approval_decided(state: WorkflowState, event: e.ApprovalDecided) -> WorkflowState:
-    approval = replace(state.approvals[event.approval_id], approved=event.decision == "approve")
-    return replace(state, approvals={**state.approvals, approval.approval_id: approval})
+    approval = changed(state.approvals[event.approval_id], approved=event.decision == "approve")
+    return changed(state, approvals={**state.approvals, approval.approval_id: approval})
 
 
 def _wait_started(state: WorkflowState, event: e.WaitStarted) -> WorkflowState:
@@ -270,9 +270,9 @@ def _wait_started(state: WorkflowState, event: e.WaitStarted) -> WorkflowState:
     )
     early = next((received for received in state.early_events if matches(wait, received)), None)
     if early is not None:
-        wait = replace(wait, matched=early)
-        state = replace(state, early_events=tuple(r for r in state.early_events if r is not early))
-    return _waiting(_with_run(state, replace(state.active[event.step], wait=wait)))
+        wait = changed(wait, matched=early)
+        state = changed(state, early_events=tuple(r for r in state.early_events if r is not early))
+    return _waiting(_with_run(state, changed(state.active[event.step], wait=wait)))
 
 
 def _event_received(state: WorkflowState, event: e.EventReceived) -> WorkflowState:
@@ -284,8 +284,8 @@ def _event_received(state: WorkflowState, event: e.EventReceived) -> WorkflowSta
     )
     for run in state.active.values():
         if run.wait is not None and run.wait.wait_id == event.wait_id:
-            return _with_run(state, replace(run, wait=replace(run.wait, matched=received)))
-    return replace(state, early_events=(*state.early_events, received))
+            return _with_run(state, changed(run, wait=changed(run.wait, matched=received)))
+    return changed(state, early_events=(*state.early_events, received))
 
 
 def matches(wait: Wait, received: ReceivedEvent) -> bool:
@@ -299,7 +299,7 @@ def matches(wait: Wait, received: ReceivedEvent) -> bool:
 
 def _ended(status: Status) -> Callable[[WorkflowState, Any], WorkflowState]:
     def apply(state: WorkflowState, event: Any) -> WorkflowState:
-        return replace(
+        return changed(
             state,
             status=move(state.status, status),
             active={},
@@ -313,7 +313,7 @@ def _ended(status: Status) -> Callable[[WorkflowState, Any], WorkflowState]:
 
 
 def _blocked(state: WorkflowState, event: e.WorkflowBlocked) -> WorkflowState:
-    return replace(
+    return changed(
         state, status=move(state.status, Status.BLOCKED), error_class=event.code, error_message=event.message
     )
 

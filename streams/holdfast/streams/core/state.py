@@ -1,6 +1,7 @@
 """One workflow as folded from its journal. Everything here is a cache of the events; nothing else is remembered.
 
-States are values: `evolve.py` makes new ones and never changes one in place, dictionaries and lists included.
+States are values: `evolve.py` makes new ones (`schemas.record.changed`, hence no slots) and never changes one in
+place, dictionaries and lists included.
 """
 
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ class CallStatus(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """One model or tool call: one effect key, any number of attempts, at most one outcome.
 
@@ -66,7 +67,7 @@ class Call:
     answer: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Approval:
     """One request to a person, about one exact call."""
 
@@ -79,7 +80,7 @@ class Approval:
     consumed_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Wait:
     """One open wait for an event from outside; `matched` is the event that ended it."""
 
@@ -90,7 +91,7 @@ class Wait:
     matched: "ReceivedEvent | None" = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReceivedEvent:
     """An event from outside."""
 
@@ -100,7 +101,7 @@ class ReceivedEvent:
     payload: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StepRun:
     """One visit of one step that has not ended."""
 
@@ -120,7 +121,7 @@ class StepRun:
     wake_at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkflowState:
     """One workflow.
 
