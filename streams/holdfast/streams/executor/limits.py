@@ -14,6 +14,8 @@ KEEP_ALIVE_S = 1.0
 COMMIT_EVERY_S = 0.3
 CLAIMS_ON_REVOKE_S = 2.0
 CLOSE_S = 5.0
+LAST_RESORT_S = 10.0
+"""How long after its grace time a stopping executor may take to close, whatever its calls do."""
 STUCK_LIMIT_S = 30.0
 """How long every slot may be held by threads that outlived their calls before the process ends."""
 

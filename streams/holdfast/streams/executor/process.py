@@ -20,7 +20,7 @@ from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
 from holdfast.streams.executor.grants import follow_grants
 from holdfast.streams.executor.intake import Intake
-from holdfast.streams.executor.limits import CLOSE_S
+from holdfast.streams.executor.limits import LAST_RESORT_S
 from holdfast.streams.executor.model_calls import ModelCalls
 from holdfast.streams.executor.reports import Reporter
 from holdfast.streams.executor.threads import Threads
@@ -57,7 +57,7 @@ def run_model_executor(config: ExecutorConfig, endpoint: ModelEndpoint) -> int:
 
 
 def _run(config: ExecutorConfig, serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
-    last_resort = LastResort(config.grace_ms / 1000 + 4 * CLOSE_S)
+    last_resort = LastResort(config.grace_ms / 1000 + LAST_RESORT_S)
 
     async def main() -> int:
         stop = asyncio.Event()
