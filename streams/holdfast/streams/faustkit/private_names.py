@@ -1,4 +1,4 @@
-"""Every private name of Faust that the kit relies on, as data for the test that watches upgrades."""
+"""Every name inside Faust that the kit relies on, as data for the test that watches upgrades."""
 
 from collections.abc import Mapping
 
@@ -16,5 +16,14 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "set_persisted_offset",
     ),
     "faust.tables.base:Collection": ("_new_store",),
-    "faust.schemas:Schema": ("compile",),
+    "faust.serializers.schemas:Schema": ("compile",),
 }
+"""Attributes of classes, as `module:class`."""
+
+INSTANCE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "faust.transport.consumer": ("_unacked_messages", "_read_offset"),
+    "faust.transport.conductor": ("_tp_index",),
+    "mode.services": ("_stopped",),
+    "faust.transport.drivers.aiokafka": ("_producer",),
+}
+"""Attributes that instances get, by the module that sets them."""
