@@ -54,6 +54,10 @@ class OrchestratorConfig:
     session_timeout_ms: int = 10_000
 
 
+class TopicMismatch(Exception):
+    """A topic is not what the catalogue of topics says."""
+
+
 class Orchestrator:
     """The parts of one worker, and what it does with a batch."""
 
@@ -91,9 +95,16 @@ class Orchestrator:
         return self._recovered & assigned
 
     async def start(self) -> None:
-        """Connect what Faust does not: definitions, and the metadata of every topic written to."""
+        """Connect what Faust does not: definitions, and the metadata of every topic written to.
+
+        Raises TopicMismatch if a topic is missing or has another number of partitions: Faust would start anyway.
+        """
+        for topic in topics.TOPICS:
+            name, wanted = self.config.topic_prefix + topic.name, topic.partitions(self.config.partitions)
+            found = await self.sender.partition_count(name)
+            if found != wanted:
+                raise TopicMismatch(f"topic {name} has {found} partitions, not {wanted}: see `holdfast topics check`")
         await self.definitions.start()
-        await self.sender.warm_up(self.config.topic_prefix + topic.name for topic in topics.TOPICS)
 
     async def recover(self) -> None:
         """Fold the journal's tail into the rows of every assigned partition. Runs before any batch of a generation."""

@@ -35,13 +35,41 @@ EXIT_DONE = 0
 EXIT_CANNOT_GO_ON = 70
 
 
+class Shutdown:
+    """The end of a process: asked for by a signal, or begun by a failure, and then certain within `limit_s`.
+
+    A call that ignores its cancellation, or a broker that does not answer, must not keep a process alive.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.begun = asyncio.Event()
+        self._timer = threading.Timer(limit_s, self._end)
+        self._timer.daemon = True
+        self._limit_s = limit_s
+
+    def begin(self) -> None:
+        """Begin to stop; the second time has no effect."""
+        if not self.begun.is_set():
+            self.begun.set()
+            self._timer.start()
+
+    def over(self) -> None:
+        """Everything has stopped by itself."""
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        _log.critical("the executor did not stop within %.0f s", self._limit_s)
+        logging.shutdown()
+        os._exit(EXIT_CANNOT_GO_ON)
+
+
 def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry) -> int:
     """Make tool calls until SIGTERM or SIGINT. Returns the exit code of the process; call it on the main thread."""
     grants = any(tool.manifest.effect in GRANTED_EFFECTS for tool in registry.values())
 
-    async def serve(stop: asyncio.Event) -> None:
+    async def serve(shutdown: Shutdown) -> None:
         freed = asyncio.Event()
-        await _serve(config, ToolCalls(registry, Threads(freed.set)), stop, freed, with_grants=grants)
+        await _serve(config, ToolCalls(registry, Threads(freed.set)), shutdown, freed, with_grants=grants)
 
     return _run(config, serve)
 
@@ -49,39 +77,36 @@ def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry) -> int:
 def run_model_executor(config: ExecutorConfig, endpoint: ModelEndpoint) -> int:
     """Make model calls until SIGTERM or SIGINT. Returns the exit code of the process; call it on the main thread."""
 
-    async def serve(stop: asyncio.Event) -> None:
+    async def serve(shutdown: Shutdown) -> None:
         async with ModelCalls(endpoint) as calls:
-            await _serve(config, calls, stop, asyncio.Event(), with_grants=False)
+            await _serve(config, calls, shutdown, asyncio.Event(), with_grants=False)
 
     return _run(config, serve)
 
 
-def _run(config: ExecutorConfig, serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
-    last_resort = LastResort(config.grace_ms / 1000 + LAST_RESORT_S)
+def _run(config: ExecutorConfig, serve: Callable[[Shutdown], Coroutine[Any, Any, None]]) -> int:
+    shutdown = Shutdown(config.grace_ms / 1000 + LAST_RESORT_S)
 
     async def main() -> int:
-        stop = asyncio.Event()
-
-        def begin_stop() -> None:
-            last_resort.arm()
-            stop.set()
-
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, begin_stop)
+            asyncio.get_running_loop().add_signal_handler(number, shutdown.begin)
         try:
-            await serve(stop)
+            await serve(shutdown)
         except Exception as exc:
             for cause in _leaves(exc):
                 _log.critical("%s cannot go on: %r", config.executor_id, cause, exc_info=cause)
             return EXIT_CANNOT_GO_ON
         return EXIT_DONE
 
-    with last_resort, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main())
+    finally:
+        shutdown.over()
 
 
 async def _serve(
-    config: ExecutorConfig, calls: Calls, stop: asyncio.Event, freed: asyncio.Event, *, with_grants: bool
+    config: ExecutorConfig, calls: Calls, shutdown: Shutdown, freed: asyncio.Event, *, with_grants: bool
 ) -> None:
     def name(topic: topics.Topic) -> str:
         return config.topic_prefix + topic.name
@@ -115,7 +140,11 @@ async def _serve(
         taking = loops.create_task(intake.run())
         running.append(loops.create_task(intake.commit_regularly()))
         _log.info("%s takes tasks from %s with %d slots", executor_id, name(calls.topic), config.slots)
-        await stop.wait()
+        try:
+            await shutdown.begun.wait()
+        except asyncio.CancelledError:  # one of the loops has failed
+            shutdown.begin()
+            raise
         _log.info("%s stops: %d calls are running", executor_id, len(worker.running))
         await _cancelled(taking)
         await worker.drain(config.grace_ms / 1000)
@@ -133,30 +162,3 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
-
-
-class LastResort:
-    """Ends the process a while after `arm`: a call that ignores its cancellation must not keep it alive."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._timer: threading.Timer | None = None
-
-    def __enter__(self) -> "LastResort":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def arm(self) -> None:
-        """Begin to count; counting begins once."""
-        if self._timer is None:
-            self._timer = threading.Timer(self._limit_s, self._end)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _end(self) -> None:
-        _log.critical("the executor did not stop within %.0f s", self._limit_s)
-        logging.shutdown()
-        os._exit(EXIT_CANNOT_GO_ON)

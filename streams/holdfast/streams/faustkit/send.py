@@ -1,8 +1,10 @@
 """Durable sends: straight to the aiokafka producer that Faust owns, every acknowledgement awaited."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from holdfast.schemas.headers import Headers
 
@@ -27,11 +29,13 @@ class DurableSender:
         """The aiokafka producer."""
         return (await self._app.maybe_start_producer())._producer
 
-    async def warm_up(self, topics: Iterable[str]) -> None:
-        """Load the metadata of topics, so that the first send does not wait for it."""
+    async def partition_count(self, topic: str) -> int:
+        """Number of partitions of a topic, 0 if there is none; its metadata is loaded for the sends to come."""
         producer = await self.producer()
-        for topic in topics:
-            await producer.partitions_for(topic)
+        try:
+            return len(await producer.partitions_for(topic))
+        except UnknownTopicOrPartitionError:
+            return 0
 
     async def send_all(self, records: Sequence[Outgoing]) -> list[Any]:
         """Send, and wait for every acknowledgement: the broker's metadata per record, in order.
