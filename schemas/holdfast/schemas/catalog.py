@@ -7,13 +7,15 @@ the next version and the next free id.
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import orjson
 
 AVRO = files("holdfast.schemas") / "avro"
+MANIFEST = "catalog.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +47,50 @@ class CatalogError(Exception):
     """The committed catalogue contradicts itself."""
 
 
+ENTRY = frozenset(field.name for field in fields(Schema)) - {"text"}
+
+
+def read(root: Traversable) -> tuple[Schema, ...]:
+    """The entries of the manifest in `root`, in its order and unchecked; `text` is empty where the file is missing.
+
+    Raises CatalogError if the manifest is not a list of entries.
+    """
+    try:
+        entries = orjson.loads((root / MANIFEST).read_bytes())
+    except (OSError, ValueError) as exc:
+        raise CatalogError(f"{MANIFEST} cannot be read: {exc}") from exc
+    if not isinstance(entries, list) or any(not isinstance(e, dict) or e.keys() != ENTRY for e in entries):
+        raise CatalogError(f"{MANIFEST} is not a list of entries with exactly {', '.join(sorted(ENTRY))}")
+    return tuple(Schema(**entry, text=_text(root / entry["path"])) for entry in entries)
+
+
+def _text(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a schema's text as committed, lower-case hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def by_id(schemas: tuple[Schema, ...]) -> Mapping[int, Schema]:
+    """The schemas by their ids. Raises CatalogError if a committed file was edited or an id is given twice."""
+    catalog: dict[int, Schema] = {}
+    for schema in schemas:
+        if digest(schema.text) != schema.sha256:
+            raise CatalogError(
+                f"{schema.path} differs from the version that was committed: add a new version instead of editing it"
+            )
+        if schema.id in catalog:
+            raise CatalogError(f"schema id {schema.id} is given twice in {MANIFEST}")
+        catalog[schema.id] = schema
+    return catalog
+
+
 @functools.cache
 def schemas_by_id() -> Mapping[int, Schema]:
     """All versions of all schemas. Raises CatalogError if a committed file was edited."""
-    catalog: dict[int, Schema] = {}
-    for entry in orjson.loads((AVRO / "catalog.json").read_bytes()):
-        text = (AVRO / entry["path"]).read_text(encoding="utf-8")
-        if hashlib.sha256(text.encode()).hexdigest() != entry["sha256"]:
-            raise CatalogError(
-                f"{entry['path']} differs from the version that was committed: add a new version instead of editing it"
-            )
-        if entry["id"] in catalog:
-            raise CatalogError(f"schema id {entry['id']} is given twice in catalog.json")
-        catalog[entry["id"]] = Schema(**entry, text=text)
-    return catalog
+    return by_id(read(AVRO))
 
 
 @functools.cache

@@ -16,11 +16,14 @@ from typing import Any
 import orjson
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from holdfast.schemas import definitions, events, reports, requests, results, state, tasks
+from holdfast.schemas import definitions, events, jsontext, reports, requests, results, state, tasks
 from holdfast.schemas.catalog import Schema, newest_by_subject, schemas_by_id
 from holdfast.schemas.record import EventMeta, Message, Record
 
 FRAME = struct.Struct(">BI")
+INT32_MAX = 2**31 - 1
+LAST_MS = 253_402_300_799_999  # the end of the year 9999: what RFC 3339 can say
+_INPUTS = (requests.NAMESPACE, reports.NAMESPACE)
 _CANONICAL = orjson.OPT_SORT_KEYS
 _MODULES = (events, requests, reports, tasks, results, definitions, state)
 
@@ -45,7 +48,7 @@ def record_types() -> Mapping[str, type[Record]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """How one schema version maps to its class."""
 
     schema: Schema
@@ -54,6 +57,8 @@ class _Plan:
     avro: Any
     has_meta: bool
     json_fields: tuple[str, ...]
+    json_depth: int
+    int_fields: tuple[str, ...]
     array_fields: tuple[str, ...]
     unknown_fields: tuple[str, ...]
     unknown_meta: tuple[str, ...]
@@ -69,20 +74,24 @@ def _strip_logical_types(node: Any) -> Any:
     return node
 
 
-def _plan(schema: Schema, cls: type[Record]) -> _Plan:
+def plan(schema: Schema, cls: type[Record]) -> Plan:
+    """How records of `cls` are read and written with one version of its schema."""
     parsed = schema.parsed()
     known = {field.name for field in dataclasses.fields(cls)}
     known_meta = {field.name for field in dataclasses.fields(EventMeta)}
     body = [field for field in parsed["fields"] if field["name"] != "meta"]
     meta = [field for field in parsed["fields"] if field["name"] == "meta"]
     types = {field["name"]: field["type"] for field in body if isinstance(field["type"], dict)}
-    return _Plan(
+    from_outside = schema.subject.rpartition(".")[0] in _INPUTS
+    return Plan(
         schema=schema,
         cls=cls,
         frame=FRAME.pack(0, schema.id),
         avro=parse_schema(_strip_logical_types(parsed), _write_hint=True),
         has_meta=bool(meta),
         json_fields=tuple(n for n, t in types.items() if t.get("mediaType") == "application/json"),
+        json_depth=jsontext.INPUT_DEPTH_LIMIT if from_outside else jsontext.DEPTH_LIMIT,
+        int_fields=tuple(f["name"] for f in body if f["type"] == "int"),
         array_fields=tuple(n for n, t in types.items() if t.get("type") == "array"),
         unknown_fields=tuple(f["name"] for f in body if f["name"] not in known),
         unknown_meta=tuple(f["name"] for m in meta for f in m["type"]["fields"] if f["name"] not in known_meta),
@@ -90,13 +99,13 @@ def _plan(schema: Schema, cls: type[Record]) -> _Plan:
 
 
 @functools.cache
-def _plans_by_id() -> Mapping[int, _Plan]:
+def _plans_by_id() -> Mapping[int, Plan]:
     types = record_types()
-    return {id_: _plan(schema, types[schema.subject]) for id_, schema in schemas_by_id().items()}
+    return {id_: plan(schema, types[schema.subject]) for id_, schema in schemas_by_id().items()}
 
 
 @functools.cache
-def _plans_by_class() -> Mapping[type[Record], _Plan]:
+def _plans_by_class() -> Mapping[type[Record], Plan]:
     newest = newest_by_subject()
     return {cls: _plans_by_id()[newest[subject].id] for subject, cls in record_types().items()}
 
@@ -111,6 +120,20 @@ def payload_of(body: Record) -> str:
     return orjson.dumps(vars(body), option=_CANONICAL).decode()
 
 
+def _check_int(name: str, value: object) -> None:
+    """Raise unless `value` fits Avro's `int`: fastavro writes more, and readers in other languages then fail."""
+    if type(value) is not int:
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not -INT32_MAX - 1 <= value <= INT32_MAX:
+        raise ValueError(f"{name} does not fit 32 bits")
+
+
+def _check_time(meta: EventMeta) -> None:
+    """Raise unless the producer's clock gives a time that headers and tables can show."""
+    if not 0 <= meta.occurred_at_ms <= LAST_MS:
+        raise ValueError("occurred_at_ms is not within the years 1970 to 9999")
+
+
 def encode(body: Record, meta: EventMeta | None = None) -> bytes:
     """The wire bytes of a record. `meta` belongs to every record but the rows of the state topics.
 
@@ -119,10 +142,15 @@ def encode(body: Record, meta: EventMeta | None = None) -> bytes:
     plan = _plans_by_class()[type(body)]
     values = dict(vars(body))
     for name in plan.json_fields:
-        values[name] = orjson.dumps(values[name], option=_CANONICAL).decode()
+        text = orjson.dumps(values[name], option=_CANONICAL).decode()
+        jsontext.check_depth(values[name], text, plan.json_depth)
+        values[name] = text
+    for name in plan.int_fields:
+        _check_int(name, values[name])
     if plan.has_meta:
         if meta is None:
             raise ValueError(f"{type(body).__name__} needs a meta")
+        _check_time(meta)
         values["meta"] = vars(meta)
     buffer = io.BytesIO()
     buffer.write(plan.frame)
@@ -142,42 +170,61 @@ def peek(data: bytes | None) -> Schema:
     return schema
 
 
-def _read(data: bytes | None) -> tuple[_Plan, dict[str, Any]]:
-    plan = _plans_by_id()[peek(data).id]
-    assert data is not None
+def read(plan: Plan, data: bytes) -> tuple[EventMeta | None, Record]:
+    """Meta and body in framed bytes that were written with the schema of `plan`. Raises DecodeError."""
     buffer = io.BytesIO(data)
     buffer.seek(FRAME.size)
     try:
         values: dict[str, Any] = schemaless_reader(buffer, plan.avro, None)  # type: ignore[assignment]
         if buffer.tell() != len(data):
             raise DecodeError("trailing_bytes", f"{len(data) - buffer.tell()} bytes follow the {plan.schema.name}")
-        for name in plan.json_fields:
-            values[name] = orjson.loads(values[name])
+        return _meta(plan, values), _body(plan, values)
     except DecodeError:
         raise
     except Exception as exc:
         raise DecodeError("undecodable", f"the bytes are not a {plan.schema.name}: {exc}") from exc
+
+
+def _meta(plan: Plan, values: dict[str, Any]) -> EventMeta | None:
+    if not plan.has_meta:
+        return None
+    fields = values.pop("meta")
+    for name in plan.unknown_meta:
+        del fields[name]
+    meta = EventMeta(**fields)
+    _check_time(meta)
+    return meta
+
+
+def _body(plan: Plan, values: dict[str, Any]) -> Record:
+    for name in plan.json_fields:
+        text = values[name]
+        values[name] = orjson.loads(text)
+        jsontext.check_depth(values[name], text, plan.json_depth)
+    for name in plan.int_fields:
+        _check_int(name, values[name])
     for name in plan.array_fields:
         values[name] = tuple(values[name])
     for name in plan.unknown_fields:
         del values[name]
-    return plan, values
+    return plan.cls(**values)
 
 
 def decode(data: bytes | None) -> Message[Record]:
     """The record in framed bytes, with its meta. Raises DecodeError, also for rows (they have no meta)."""
-    plan, values = _read(data)
-    if not plan.has_meta:
+    plan = _plans_by_id()[peek(data).id]
+    assert data is not None
+    meta, body = read(plan, data)
+    if meta is None:
         raise DecodeError("no_meta", f"{plan.schema.name} has no meta: it belongs on a state topic")
-    meta = values.pop("meta")
-    for name in plan.unknown_meta:
-        del meta[name]
-    return Message(meta=EventMeta(**meta), body=plan.cls(**values))
+    return Message(meta=meta, body=body)
 
 
 def decode_row(data: bytes | None) -> Record:
     """The row in framed bytes. Raises DecodeError, also for records that carry a meta."""
-    plan, values = _read(data)
-    if plan.has_meta:
+    plan = _plans_by_id()[peek(data).id]
+    assert data is not None
+    meta, body = read(plan, data)
+    if meta is not None:
         raise DecodeError("not_a_row", f"{plan.schema.name} is not a row of a state topic")
-    return plan.cls(**values)
+    return body

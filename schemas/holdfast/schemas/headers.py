@@ -69,5 +69,10 @@ def dead_letter(
         ("x-dlq-timestamp", str(timestamp_ms).encode()),
         ("x-dlq-stage", stage.encode()),
         ("x-dlq-error-class", code.encode()),
-        ("x-dlq-error-message", message.encode()[:ERROR_MESSAGE_LIMIT_BYTES]),
+        ("x-dlq-error-message", _cut(message, ERROR_MESSAGE_LIMIT_BYTES)),
     ]
+
+
+def _cut(text: str, limit_bytes: int) -> bytes:
+    """The beginning of a text as UTF-8, never cut within a character."""
+    return text.encode(errors="replace")[:limit_bytes].decode(errors="ignore").encode()

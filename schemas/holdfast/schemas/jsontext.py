@@ -6,6 +6,11 @@ import orjson
 
 from holdfast.schemas.record import Json
 
+DEPTH_LIMIT = 254
+"""How deep a value may be nested to be written: orjson's own limit. It reads more."""
+INPUT_DEPTH_LIMIT = 100
+"""How deep a value from outside may be nested: there must be room for what the engine wraps around it."""
+
 _CANONICAL = orjson.OPT_SORT_KEYS
 
 
@@ -15,9 +20,28 @@ def dumps(value: object) -> str:
 
 
 def loads(text: str | bytes) -> Json:
-    """The value of a JSON text. Raises ValueError if it is not one."""
+    """The value of a JSON text from outside.
+
+    Raises ValueError if it is not one, or nested deeper than INPUT_DEPTH_LIMIT.
+    """
     value: Json = orjson.loads(text)
+    check_depth(value, text if isinstance(text, str) else text.decode(), INPUT_DEPTH_LIMIT)
     return value
+
+
+def check_depth(value: object, text: str, limit: int) -> None:
+    """Raises ValueError if `value` is nested deeper than `limit` levels; `text` is its JSON text.
+
+    What could be read and never written again would stop its partition for good.
+    """
+    if text.count("[") + text.count("{") <= limit:
+        return
+    for _ in range(DEPTH_LIMIT - limit):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except TypeError as exc:
+        raise ValueError(f"a value is nested deeper than {limit} levels") from exc
 
 
 def digest(value: object) -> str:
