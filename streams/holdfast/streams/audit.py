@@ -16,7 +16,7 @@ from holdfast.schemas.codec import decode
 from holdfast.schemas.record import Record
 from holdfast.schemas.topics import CHANGELOG, JOURNAL, TASKS_MODEL, TASKS_TOOL
 from holdfast.streams.recovery import Tail
-from holdfast.streams.rows import PARTITION_ROW_KEY, Row, load_row, state_json
+from holdfast.streams.rows import PARTITION_ROW_KEY, Row, load_row
 
 POLL_MS = 500
 
@@ -92,7 +92,7 @@ def _same(one: Row | None, other: Row | None) -> bool:
         return False
     if (one.sequence, one.head_hash) != (other.sequence, other.head_hash):
         return False
-    return state_json(one.state) == state_json(other.state)
+    return one.text == other.text
 
 
 def _task_identity(body: Record) -> tuple[str, int]:

@@ -83,34 +83,49 @@ class Driver:
             refused = reject(code, workflow_id=message.meta.workflow_id, definition=name)
             return self._refused(row, message, refused, offset, now_ms)
         cause = _cause(message.meta, definition, now_ms)
-        decision = self._decide(state, message, definition, cause)
-        if isinstance(decision, Rejection):
-            return self._refused(row, message, decision, offset, now_ms)
+        try:
+            return self._fold(row, message, definition, cause, offset, prefix)
+        except Exception as exc:
+            # A bug, or a value that cannot be written, parks this workflow; the partition goes on.
+            error = f"{type(exc).__name__}: {exc}"
+        if prefix:
+            return self._append(row, _diverged(state, prefix, cause, error), cause, definition, offset, len(prefix))
+        parked = _parked(state, cause, error)
+        if isinstance(parked, Rejection):
+            return self._refused(row, message, parked, offset, now_ms)
+        return self._append(row, parked, cause, definition, offset, 0)
+
+    def _fold(
+        self,
+        row: Row | None,
+        message: Message[Record],
+        definition: CompiledDefinition,
+        cause: Cause,
+        offset: int,
+        prefix: Sequence[Message[Record]],
+    ) -> Outcome:
+        state = row.state if row is not None else None
+        decision = decide(state, message, definition, cause)
         if prefix:
             decision = _continue(state, prefix, decision, cause)
+        if isinstance(decision, Rejection):
+            return self._refused(row, message, decision, offset, cause.now_ms)
         if not decision.events:
-            return Outcome(row=replace(row, inbox_offset=offset) if row is not None else None)
+            return Outcome(row=changed(row, inbox_offset=offset) if row is not None else None)
         assert decision.state is not None
-        return self._append(row, decision, cause, definition, offset, len(prefix))
+        outcome = self._append(row, decision, cause, definition, offset, len(prefix))
+        assert outcome.row is not None
+        if not prefix and (size := len(outcome.row.text)) > STATE_LIMIT_BYTES:
+            too_large = _too_large(state, cause, size)
+            if isinstance(too_large, Rejection):
+                return self._refused(row, message, too_large, offset, cause.now_ms)
+            return self._append(row, too_large, cause, definition, offset, 0)
+        return outcome
 
     def _definition_for(self, state: WorkflowState | None, body: Record) -> CompiledDefinition | None:
         if state is not None:
             return self._definitions(state.definition_hash)
         return self._definitions(body.definition_hash) if isinstance(body, req.StartWorkflow) else None
-
-    def _decide(
-        self, state: WorkflowState | None, message: Message[Record], definition: CompiledDefinition, cause: Cause
-    ) -> Decision | Rejection:
-        try:
-            decision = decide(state, message, definition, cause)
-        except Exception as exc:
-            # A bug in the fold parks this workflow and lets the partition go on.
-            return _parked(state, cause, "internal_error", f"{type(exc).__name__}: {exc}")
-        if isinstance(decision, Decision) and decision.events and decision.state is not None:
-            size = len(state_json(decision.state))
-            if size > STATE_LIMIT_BYTES:
-                return _too_large(state, cause, size)
-        return decision
 
     def _refused(
         self, row: Row | None, message: Message[Record], refused: Rejection, offset: int, now_ms: int
@@ -122,7 +137,7 @@ class Driver:
             return Outcome(row=None, outbound=outbound)
         definition = self._definitions(row.state.definition_hash)
         if definition is None:  # nothing can be folded without it; the notice says so
-            return Outcome(row=replace(row, inbox_offset=offset), outbound=(notice,))
+            return Outcome(row=changed(row, inbox_offset=offset), outbound=(notice,))
         cause = _cause(meta, definition, now_ms)
         event = e.InputRejected(
             code=refused.code, message=refused.message, input_type=type(body).__name__, input_id=meta.event_id
@@ -165,6 +180,7 @@ class Driver:
             journal_offset=row.journal_offset if row is not None else -1,
             head_hash=head,
             state=after,
+            text=state_json(after),
         )
         return Outcome(row=new_row, journal=tuple(journal), outbound=tuple(outbound))
 
@@ -204,10 +220,10 @@ def _cause(meta: EventMeta, definition: CompiledDefinition, now_ms: int) -> Caus
     )
 
 
-def _parked(state: WorkflowState | None, cause: Cause, code: str, error: str) -> Decision | Rejection:
+def _parked(state: WorkflowState | None, cause: Cause, error: str) -> Decision | Rejection:
     if state is None or state.finished:
         return reject("internal_error", error=error)
-    event = e.WorkflowBlocked(step=next(iter(state.active), ""), code=code, message=error)
+    event = e.WorkflowBlocked(step=next(iter(state.active), ""), code="internal_error", message=error)
     return Decision(events=(event,), state=evolve(state, event, cause))
 
 
@@ -220,24 +236,30 @@ def _too_large(state: WorkflowState | None, cause: Cause, size: int) -> Decision
 
 
 def _continue(
-    state: WorkflowState | None, prefix: Sequence[Message[Record]], decision: Decision, cause: Cause
+    state: WorkflowState | None, prefix: Sequence[Message[Record]], decision: Decision | Rejection, cause: Cause
 ) -> Decision:
     """The rest of a decision that a crash cut short. What stands in the journal is kept as it is."""
     kept = tuple(message.body for message in prefix)
-    if decision.events[: len(kept)] == kept and len(decision.events) == prefix[0].meta.count:
+    same = isinstance(decision, Decision) and decision.events[: len(kept)] == kept
+    if isinstance(decision, Decision) and same and len(decision.events) == prefix[0].meta.count:
         return decision
-    # The code has changed in between and would decide otherwise now. Half a decision cannot be completed by another.
+    return _diverged(state, prefix, cause, "this version of the engine decides differently")
+
+
+def _diverged(state: WorkflowState | None, prefix: Sequence[Message[Record]], cause: Cause, why: str) -> Decision:
+    """The journaled beginning of a decision, ended by a block: half a decision cannot be completed by another."""
+    kept = tuple(message.body for message in prefix)
     for event in kept:
         state = evolve(state, event, cause)
     assert state is not None
-    if state.finished:
-        return Decision(events=kept, state=state)
-    blocked = e.WorkflowBlocked(
+    ending: Record = e.WorkflowBlocked(
         step=next(iter(state.active), ""),
         code="decision_diverged",
-        message="A crash cut a decision short, and this version of the engine decides differently.",
+        message=f"A crash cut a decision short, and it cannot be completed: {why}.",
     )
-    return Decision(events=(*kept, blocked), state=evolve(state, blocked, cause))
+    if state.finished:  # nothing can be blocked any more: the ending stands, and this says that it was cut short
+        ending = e.InputRejected(code="decision_diverged", message=why, input_type="decision", input_id=cause.input_id)
+    return Decision(events=(*kept, ending), state=evolve(state, ending, cause))
 
 
 def _event_meta(

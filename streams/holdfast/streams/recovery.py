@@ -14,7 +14,7 @@ from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.record import Message, Record
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.row_table import RowTable
-from holdfast.streams.rows import Row, row_prefix
+from holdfast.streams.rows import Row, row_prefix, state_json
 
 log = logging.getLogger(__name__)
 POLL_MS = 500
@@ -55,6 +55,7 @@ class Tail:
             journal_offset=offset,
             head_hash=message.meta.hash,
             state=state,
+            text=state_json(state),
         )
 
 

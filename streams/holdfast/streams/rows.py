@@ -45,11 +45,12 @@ def row_prefix(value: bytes) -> RowPrefix:
     return RowPrefix(**schemaless_reader(buffer, _PREFIX_SCHEMA, None))  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One workflow's state, and what it was folded from.
 
-    `inbox_offset` is the last input folded; `sequence`, `journal_offset` and `head_hash` are those of the last event.
+    `inbox_offset` is the last input folded; `sequence`, `journal_offset` and `head_hash` are those of the last event;
+    `text` is the state's canonical JSON, made once.
     """
 
     inbox_offset: int
@@ -57,6 +58,7 @@ class Row:
     journal_offset: int
     head_hash: bytes
     state: WorkflowState
+    text: bytes
 
 
 def state_json(state: WorkflowState) -> bytes:
@@ -80,7 +82,7 @@ def encode_row(row: Row) -> bytes:
             definition_hash=row.state.definition_hash,
             status=row.state.status.value,
             head_hash=row.head_hash,
-            state=state_json(row.state),
+            state=row.text,
         )
     )
 
@@ -94,4 +96,5 @@ def load_row(value: bytes) -> Row:
         journal_offset=stored.journal_offset,
         head_hash=stored.head_hash,
         state=state_from_json(stored.state),
+        text=stored.state,
     )

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import re
 from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -12,11 +11,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
+from aiokafka.protocol.group import JoinGroupRequest
 
 from holdfast.streams.executor.limits import CLOSE_S
 
 _log = logging.getLogger(__name__)
-_NOT_IN_INSTANCE_IDS = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class MissingTopicsError(Exception):
@@ -74,16 +73,17 @@ async def group_consumer(
     *,
     bootstrap: str,
     group_id: str,
-    executor_id: str,
+    client_id: str,
+    instance_id: str,
     session_timeout_ms: int,
     listener: ConsumerRebalanceListener,
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A static member of a group, reading one topic; offsets are committed by the caller."""
+    """A member of a group, a static one if `instance_id` is given; offsets are committed by the caller."""
     client = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
-        client_id=executor_id,
+        client_id=instance_id or client_id,
         group_id=group_id,
-        group_instance_id=_NOT_IN_INSTANCE_IDS.sub("-", executor_id),
+        group_instance_id=instance_id or None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         session_timeout_ms=session_timeout_ms,
@@ -95,9 +95,27 @@ async def group_consumer(
         yield client
     finally:
         # aiokafka never sends LeaveGroup for a static member, so a clean stop would idle its partitions for a whole
-        # session timeout. It keeps static membership for what it is good for: a process that comes back in time.
+        # session timeout. Static membership is for processes that did not get to say goodbye.
         client._coordinator._group_instance_id = None
         await _bounded(client.stop())
+
+
+async def replaced_by_twin(consumer: AIOKafkaConsumer, *, bootstrap: str, group_id: str, instance_id: str) -> bool:
+    """True if another process has joined the group under our instance id.
+
+    The client is only told that it is no longer a member. It would join again, throw the other one out, and both
+    would go on doing so for ever, each making the other's calls a second time.
+    """
+    if not instance_id or consumer._coordinator.member_id != JoinGroupRequest.UNKNOWN_MEMBER_ID:
+        return False
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (response,) = await admin.describe_consumer_groups([group_id])
+    finally:
+        await admin.close()
+    # Per member: (member id, client id, ...); per group the members come sixth.
+    return any(member[1] == instance_id for group in response.groups for member in group[5])
 
 
 @asynccontextmanager

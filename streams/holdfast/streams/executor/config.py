@@ -1,9 +1,11 @@
 """What an executor is told when it starts. Everything else about a call stands in its task."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+_INSTANCE_ID = re.compile(r"[A-Za-z0-9._-]{0,200}")
 DEFAULT_MODEL = "default"
 
 
@@ -11,9 +13,11 @@ DEFAULT_MODEL = "default"
 class ExecutorConfig:
     """One executor process.
 
-    `executor_id` (role@host/pid-start) must be unique among live processes: claims, grants and the group membership
-    carry it. `slots` is the number of calls at the same time. `grace_ms` is how long running calls may go on after
-    SIGTERM. Raises ValueError for values out of range.
+    `executor_id` (role@host/pid-start) is unique for each start: claims and grants carry it. `slots` is the number of
+    calls at the same time. `grace_ms` is how long running calls may go on after SIGTERM. `instance_id` is a name that
+    stays when the process is started again (at most 200 of A-Z a-z 0-9 . _ -): whoever comes back under it gets the
+    tasks of the one that was killed at once, and not after `session_timeout_ms`; two live processes with one name end
+    each other. Raises ValueError for values out of range.
     """
 
     bootstrap: str
@@ -21,6 +25,7 @@ class ExecutorConfig:
     executor_id: str
     slots: int
     session_timeout_ms: int = 10_000
+    instance_id: str = ""
     grace_ms: int = 10_000
 
     def __post_init__(self) -> None:
@@ -28,6 +33,8 @@ class ExecutorConfig:
             raise ValueError(f"slots must be at least 1, not {self.slots}")
         if not self.executor_id:
             raise ValueError("executor_id must not be empty")
+        if not _INSTANCE_ID.fullmatch(self.instance_id):
+            raise ValueError(f"instance_id {self.instance_id!r} must be at most 200 of A-Z a-z 0-9 . _ -")
 
 
 @dataclass(frozen=True, kw_only=True)

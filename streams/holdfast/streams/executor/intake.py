@@ -8,7 +8,7 @@ records: they are kept.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 from holdfast.schemas import codec, headers
 from holdfast.schemas.codec import DecodeError
 from holdfast.schemas.record import Message
-from holdfast.streams.executor.attempt import Delivery, Task
+from holdfast.streams.executor.attempt import Delivery, Spawn, Task
 from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.limits import (
     CLAIMS_ON_REVOKE_S,
@@ -39,19 +39,38 @@ class AllSlotsStuckError(Exception):
     """Every slot is held by a thread that outlived its call."""
 
 
+class ReplacedError(Exception):
+    """Another process goes by this executor's instance id."""
+
+
+async def _end(error: Exception) -> None:
+    raise error
+
+
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     """Feeds a worker from one topic. `consumer` is set once it exists: it needs this listener to be built."""
 
     consumer: AIOKafkaConsumer
 
     def __init__(
-        self, worker: Worker, calls: Calls, producer: AIOKafkaProducer, dead_letters: str, freed: asyncio.Event
+        self,
+        worker: Worker,
+        calls: Calls,
+        producer: AIOKafkaProducer,
+        *,
+        dead_letters: str,
+        freed: asyncio.Event,
+        replaced: Callable[[AIOKafkaConsumer], Awaitable[bool]],
+        spawn: Spawn,
     ) -> None:
         self._worker = worker
         self._calls = calls
         self._producer = producer
         self._dead_letters = dead_letters
         self._freed = freed
+        self._replaced = replaced
+        self._spawn = spawn
+        self._joined = False
         self._buffer: deque[tuple[ConsumerRecord, Delivery]] = deque()
         self._progress: dict[TopicPartition, PartitionProgress] = {}
         self._stuck_s = 0.0
@@ -95,6 +114,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is claimed or finished; drop what was not begun, its new owner gets it."""
+        if self._joined and await self._replaced(self.consumer):
+            self._spawn(_end(ReplacedError("another process has joined under this executor's instance_id")))
+            await asyncio.Event().wait()  # until the process ends: joining again would throw the other one out
         try:
             await asyncio.wait_for(self._worker.claims_done(), CLAIMS_ON_REVOKE_S)
         except TimeoutError:
@@ -105,7 +127,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._buffer = deque(item for item in self._buffer if item[1].progress.partition not in gone)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to do: progress begins with the first record."""
+        """Progress begins with the first record."""
+        self._joined = True
 
     def _free(self) -> int:
         return min(self._worker.free_slots(), OPEN_OFFSETS_LIMIT - sum(map(len, self._progress.values())))

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -126,13 +127,25 @@ async def _serve(
             tail = clients.tail_consumer(name(topics.GRANTS), bootstrap=bootstrap, client_id=executor_id)
             grants = await stack.enter_async_context(tail)
             running.append(loops.create_task(follow_grants(grants, worker.grant)))
-        intake = Intake(worker, calls, producer, name(topics.DEAD_LETTERS), freed)
+        group_id = config.topic_prefix + calls.group
+        intake = Intake(
+            worker,
+            calls,
+            producer,
+            dead_letters=name(topics.DEAD_LETTERS),
+            freed=freed,
+            replaced=partial(
+                clients.replaced_by_twin, bootstrap=bootstrap, group_id=group_id, instance_id=config.instance_id
+            ),
+            spawn=loops.create_task,
+        )
         intake.consumer = await stack.enter_async_context(
             clients.group_consumer(
                 name(calls.topic),
                 bootstrap=bootstrap,
-                group_id=config.topic_prefix + calls.group,
-                executor_id=executor_id,
+                group_id=group_id,
+                client_id=executor_id,
+                instance_id=config.instance_id,
                 session_timeout_ms=config.session_timeout_ms,
                 listener=intake,
             )
