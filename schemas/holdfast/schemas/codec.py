@@ -11,7 +11,7 @@ import io
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
@@ -21,6 +21,7 @@ from holdfast.schemas.catalog import Schema, newest_by_subject, schemas_by_id
 from holdfast.schemas.record import EventMeta, Message, Record
 
 FRAME = struct.Struct(">BI")
+RecordT = TypeVar("RecordT")
 INT32_MAX = 2**31 - 1
 LAST_MS = 253_402_300_799_999  # the end of the year 9999: what RFC 3339 can say
 _INPUTS = (requests.NAMESPACE, reports.NAMESPACE)
@@ -62,6 +63,8 @@ class Plan:
     array_fields: tuple[str, ...]
     unknown_fields: tuple[str, ...]
     unknown_meta: tuple[str, ...]
+    complete: bool
+    meta_complete: bool
 
 
 def _strip_logical_types(node: Any) -> Any:
@@ -81,6 +84,7 @@ def plan(schema: Schema, cls: type[Record]) -> Plan:
     known_meta = {field.name for field in dataclasses.fields(EventMeta)}
     body = [field for field in parsed["fields"] if field["name"] != "meta"]
     meta = [field for field in parsed["fields"] if field["name"] == "meta"]
+    meta_names = {f["name"] for m in meta for f in m["type"]["fields"]}
     types = {field["name"]: field["type"] for field in body if isinstance(field["type"], dict)}
     from_outside = schema.subject.rpartition(".")[0] in _INPUTS
     return Plan(
@@ -94,7 +98,9 @@ def plan(schema: Schema, cls: type[Record]) -> Plan:
         int_fields=tuple(f["name"] for f in body if f["type"] == "int"),
         array_fields=tuple(n for n, t in types.items() if t.get("type") == "array"),
         unknown_fields=tuple(f["name"] for f in body if f["name"] not in known),
-        unknown_meta=tuple(f["name"] for m in meta for f in m["type"]["fields"] if f["name"] not in known_meta),
+        unknown_meta=tuple(sorted(meta_names - known_meta)),
+        complete=known <= {field["name"] for field in body},
+        meta_complete=known_meta <= meta_names,
     )
 
 
@@ -191,7 +197,7 @@ def _meta(plan: Plan, values: dict[str, Any]) -> EventMeta | None:
     fields = values.pop("meta")
     for name in plan.unknown_meta:
         del fields[name]
-    meta = EventMeta(**fields)
+    meta = _filled(EventMeta, fields, plan.meta_complete)
     _check_time(meta)
     return meta
 
@@ -207,7 +213,16 @@ def _body(plan: Plan, values: dict[str, Any]) -> Record:
         values[name] = tuple(values[name])
     for name in plan.unknown_fields:
         del values[name]
-    return plan.cls(**values)
+    return _filled(plan.cls, values, plan.complete)
+
+
+def _filled(cls: type[RecordT], values: dict[str, Any], complete: bool) -> RecordT:
+    """A frozen dataclass with these fields. If all are there, the constructor's field by field work is spared."""
+    if not complete:
+        return cls(**values)
+    filled = object.__new__(cls)
+    filled.__dict__.update(values)
+    return filled
 
 
 def decode(data: bytes | None) -> Message[Record]:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from holdfast.schemas import topics
+from holdfast.schemas.jsontext import INPUT_DEPTH_LIMIT, check_depth
 from holdfast.schemas.record import Json, Message
 from holdfast.schemas.tasks import RunToolCall
 from holdfast.streams.executor import outcomes
@@ -129,13 +130,15 @@ def _failure(exc: ToolError) -> Failure:
 
 def _within_limit(name: str, result: Json) -> ToolAnswer | Failure:
     try:
-        size = len(orjson.dumps(result))
-    except TypeError as exc:  # an integer beyond 64 bit
+        text = orjson.dumps(result).decode()
+        check_depth(result, text, INPUT_DEPTH_LIMIT)
+    except (TypeError, ValueError) as exc:  # an integer beyond 64 bit, or nested too deep to be wrapped
         return Failure(
             error_class=INVALID_RESULT,
             error_message=f"{name} took effect but its result has no JSON form: {exc}",
             retryable=False,
         )
+    size = len(text.encode())
     if size <= TOOL_RESULT_LIMIT_BYTES:
         return ToolAnswer(result=result)
     return Failure(

@@ -1,0 +1,72 @@
+"""What a tool is, as plain data: the part of it that definitions pin and that approvals are bound to."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, cast, get_args
+
+from holdfast.schemas import jsontext
+from holdfast.schemas.record import Json
+
+Effect = Literal["read", "txn", "keyed", "lookup", "once"]
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
+
+# What OpenAI-compatible servers accept as a function name.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+DEFAULT_TIMEOUT_MS = 10_000
+DEFAULT_MAX_ATTEMPTS = 3
+
+
+class ManifestError(ValueError):
+    """The data is not a manifest; the text says which field is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolManifest:
+    """One tool.
+
+    `effect` says what to do when nobody knows whether a call happened: `read` and `txn` are called again, `keyed` is
+    called again with the same effect key, `lookup` is searched for first, `once` goes to a person. `timeout_ms` bounds
+    one attempt, `max_attempts` their number. The schemas are JSON Schema (draft 2020-12) of arguments and result.
+    Raises ManifestError if a value is out of range.
+    """
+
+    name: str
+    description: str
+    effect: Effect
+    input_schema: Mapping[str, Json]
+    output_schema: Mapping[str, Json]
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ManifestError(f"tool name {self.name!r} must be a letter and then at most 63 of A-Z a-z 0-9 _ -")
+        if self.effect not in EFFECTS:
+            raise ManifestError(f"effect of {self.name} is {self.effect!r}, expected one of {', '.join(EFFECTS)}")
+        if self.timeout_ms < 1 or self.max_attempts < 1:
+            raise ManifestError(f"timeout_ms and max_attempts of {self.name} must be at least 1")
+
+    @cached_property
+    def manifest_hash(self) -> str:
+        """SHA-256 of the canonical JSON of everything else: a tool that changed has another hash."""
+        return jsontext.digest(asdict(self))
+
+    def to_json(self) -> dict[str, Json]:
+        """All fields and the `manifest_hash`, as a JSON object."""
+        return {**asdict(self), "manifest_hash": self.manifest_hash}
+
+    @classmethod
+    def from_json(cls, value: Json) -> "ToolManifest":
+        """The inverse of `to_json`. Raises ManifestError, also if the `manifest_hash` belongs to other content."""
+        if not isinstance(value, dict):
+            raise ManifestError("a manifest is a JSON object")
+        fields = {key: field for key, field in value.items() if key != "manifest_hash"}
+        try:
+            manifest = cls(**cast("dict[str, Any]", fields))
+        except TypeError as exc:
+            raise ManifestError(f"not the fields of a manifest: {exc}") from exc
+        if value.get("manifest_hash", manifest.manifest_hash) != manifest.manifest_hash:
+            raise ManifestError(f"the manifest of {manifest.name} was changed: its hash does not fit its content")
+        return manifest
