@@ -1,0 +1,1 @@
+"""The commands of `holdfast`, one module per subject. Each has `register(app)`."""

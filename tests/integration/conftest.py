@@ -1,0 +1,47 @@
+"""Fixtures for the parts that talk to real processes."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.ops.restarts import RestartPolicy
+from holdfast.ops.roles import Role
+from holdfast.ops.settings import Project, Settings
+from holdfast.ops.supervisor import Supervisor
+
+# Restarts at once, and gives up soon.
+QUICK = RestartPolicy(first_s=0.05, longest_s=0.2, limit=4)
+
+
+@pytest.fixture
+def stand_in() -> Callable[..., Role]:
+    """A function (name, program, **fields) that makes a role of a small Python program."""
+
+    def make(name: str, program: str, **fields: object) -> Role:
+        return Role(name=name, command=(sys.executable, "-c", program), needs_topics=False, **fields)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project."""
+    return Project(home=tmp_path / "home")
+
+
+@pytest.fixture
+def supervise(project: Project, cache_dir: Path) -> Iterator[Callable[..., Supervisor]]:
+    """A function (*roles, log=..., settings=...) that makes a supervisor for `project`, stopped after the test."""
+    made: list[Supervisor] = []
+
+    def make(*roles: Role, **fields: object) -> Supervisor:
+        settings = fields.pop("settings", None) or Settings(home=project.home, cache_dir=cache_dir)
+        supervisor = Supervisor(project, settings, roles=roles, policy=QUICK, **fields)  # type: ignore[arg-type]
+        made.append(supervisor)
+        return supervisor
+
+    yield make
+    for supervisor in made:
+        supervisor.stop()

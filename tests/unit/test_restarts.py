@@ -1,0 +1,34 @@
+"""When a process is started again: soon at first, ever more slowly, and not without end."""
+
+from holdfast.ops.restarts import RestartPolicy, Restarts
+
+POLICY = RestartPolicy(first_s=0.2, longest_s=10, settled_s=60, limit=20, window_s=300)
+
+
+def dies_at_once(restarts: Restarts, times: int, now_s: float = 0.0) -> list[float | None]:
+    return [restarts.after_exit(started_s=now_s, now_s=now_s) for _ in range(times)]
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    assert dies_at_once(Restarts(POLICY), 8) == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
+
+
+def test_a_long_life_makes_the_next_wait_short_again() -> None:
+    restarts = Restarts(POLICY)
+    dies_at_once(restarts, 5)
+    assert restarts.after_exit(started_s=0, now_s=60) == 0.2
+    assert restarts.after_exit(started_s=60, now_s=61) == 0.4
+
+
+def test_more_restarts_than_the_limit_within_the_window_are_not_made() -> None:
+    restarts = Restarts(POLICY)
+    waits = dies_at_once(restarts, 21)
+    assert waits[-1] is None
+    assert None not in waits[:-1]
+    assert restarts.count == 20
+
+
+def test_deaths_that_lie_outside_the_window_do_not_count() -> None:
+    restarts = Restarts(POLICY)
+    dies_at_once(restarts, 20)
+    assert restarts.after_exit(started_s=299, now_s=300) is not None
