@@ -32,7 +32,7 @@ demo: setup ## Run the support workflow end to end, with a crash in the middle
 	$(HOLDFAST) demo
 
 bench: setup ## Measure throughput, latency and cost per step on this machine
-	$(HOLDFAST) bench
+	$(HOLDFAST) bench steps
 
 chaos: setup ## Kill processes under load, then prove that nothing was lost or done twice
 	$(HOLDFAST) chaos

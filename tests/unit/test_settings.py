@@ -68,7 +68,7 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PARTITIONS", "0"), ("PARTITIONS", "many"), ("TOPIC_PREFIX", "UPPER/"), ("LEASE_MS", "5"), ("TENANT", "a/b")],
+    [("PARTITIONS", "0"), ("PARTITIONS", "many"), ("TOPIC_PREFIX", "UPPER/"), ("EXECUTOR_SLOTS", "0"), ("TENANT", "a/b")],
 )
 def test_a_value_that_cannot_be_is_a_sentence_that_names_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -85,7 +85,7 @@ def test_a_name_in_the_file_that_is_no_setting_is_refused() -> None:
 
 
 def test_settings_survive_the_way_through_an_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given = Settings(home=tmp_path / "h", cache_dir=tmp_path / "c", tool_modules=("a", "b"), lease_ms=5_000)
+    given = Settings(home=tmp_path / "h", cache_dir=tmp_path / "c", tool_modules=("a", "b"), session_timeout_ms=7_000)
     for name, value in given.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == given

@@ -116,6 +116,7 @@ def _tool_executor(settings: Settings, project: Project) -> int:
         bootstrap=bootstrap_of(settings, project),
         topic_prefix=settings.topic_prefix,
         executor_id=_process_name("executor-tool"),
+        instance_id=settings.instance_id or "executor-tool-1",
         slots=settings.executor_slots,
         session_timeout_ms=settings.session_timeout_ms,
     )
@@ -134,6 +135,7 @@ def _model_executor(settings: Settings, project: Project) -> int:
         bootstrap=bootstrap_of(settings, project),
         topic_prefix=settings.topic_prefix,
         executor_id=_process_name("executor-model"),
+        instance_id=settings.instance_id or "executor-model-1",
         slots=settings.executor_slots,
         session_timeout_ms=settings.session_timeout_ms,
     )

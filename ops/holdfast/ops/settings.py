@@ -60,9 +60,6 @@ class Settings(BaseSettings):
     model_api_key: SecretStr | None = _or_openai("MODEL_API_KEY", "OPENAI_API_KEY")
     model_name: str | None = _or_openai("MODEL_NAME", "OPENAI_MODEL")
     executor_slots: int = Field(default=8, ge=1, le=1024, description="Tasks that one executor works on at a time.")
-    lease_ms: int = Field(
-        default=30_000, ge=1_000, le=3_600_000, description="How long a claim lasts without a heartbeat."
-    )
     instance_id: str | None = Field(
         default=None, description="Name of this worker among its kind; must be unique and stable."
     )
