@@ -68,7 +68,13 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PARTITIONS", "0"), ("PARTITIONS", "many"), ("TOPIC_PREFIX", "UPPER/"), ("EXECUTOR_SLOTS", "0"), ("TENANT", "a/b")],
+    [
+        ("PARTITIONS", "0"),
+        ("PARTITIONS", "many"),
+        ("TOPIC_PREFIX", "UPPER/"),
+        ("EXECUTOR_SLOTS", "0"),
+        ("TENANT", "a/b"),
+    ],
 )
 def test_a_value_that_cannot_be_is_a_sentence_that_names_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

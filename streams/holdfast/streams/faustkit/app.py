@@ -6,6 +6,7 @@ from typing import Any
 import faust
 from mode.supervisors import CrashingSupervisor
 
+from holdfast.streams.faustkit.assignor import CompleteAssignor
 from holdfast.streams.faustkit.monitor import QuietMonitor
 from holdfast.streams.faustkit.stream import BatchStream
 from holdfast.streams.faustkit.table import GuardedTable
@@ -36,6 +37,7 @@ def build_app(
         Stream=BatchStream,
         Table=GuardedTable,
         Monitor=QuietMonitor,
+        PartitionAssignor=CompleteAssignor,
         agent_supervisor=CrashingSupervisor,
         stream_buffer_maxsize=STREAM_BUFFER_MAX_SIZE,
         stream_wait_empty=True,

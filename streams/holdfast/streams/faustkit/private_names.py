@@ -7,6 +7,7 @@ FAUST_VERSION = "0.15.3"
 PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     "faust.transport.drivers.aiokafka:Consumer": ("_drain_messages", "_add_gap", "getmany", "wait_first"),
     "faust.transport.drivers.aiokafka:Producer": ("_settings_extra", "flush"),
+    "faust.assignor.partition_assignor:PartitionAssignor": ("_get_copartitioned_groups",),
     "faust.streams:Stream": ("_channel_stop_iteration", "maybe_start"),
     "faust.stores.memory:Store": (
         "apply_changelog_batch",
