@@ -1,0 +1,1 @@
+"""Programs that measure a whole project: what a durable step costs, and how long things take."""

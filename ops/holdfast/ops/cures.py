@@ -1,0 +1,274 @@
+"""What each stable code means and what to do about it, for people. A test compares the tables with the engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """One code. `kind` says where it is met; `meaning` and `cure` are for the person who meets it."""
+
+    code: str
+    kind: str
+    meaning: str
+    cure: str
+
+
+# Codes of inputs that were refused and changed nothing: code -> (meaning, cure).
+_REFUSALS: Mapping[str, tuple[str, str]] = {
+    "workflow_not_found": (
+        "No workflow of this tenant has that id; or it ended so long ago that its row is gone.",
+        "`holdfast list` shows the ids; mind --tenant",
+    ),
+    "workflow_exists": (
+        "The id of a new workflow is taken. The workflow that has it goes on unchanged.",
+        "leave --id out, or choose another one; `holdfast show ID` shows the one that has it",
+    ),
+    "workflow_finished": (
+        "The workflow has ended, and an ended workflow takes no more inputs.",
+        "`holdfast show ID` shows how it ended; start another one",
+    ),
+    "workflow_blocked": (
+        "The workflow has stopped until a person looks at it, and takes no decisions until then.",
+        "`holdfast show ID` says what stopped it",
+    ),
+    "definition_not_found": (
+        "No definition is published under that name or hash.",
+        "`holdfast definitions list`, then `holdfast apply FILE`",
+    ),
+    "input_invalid": (
+        "The input of the new workflow does not fit the JSON Schema under `input` in its definition.",
+        "correct the input; `holdfast definitions show NAME --json` has the schema",
+    ),
+    "event_not_expected": (
+        "No step of the workflow's definition waits for events of that type.",
+        "check the spelling; `holdfast definitions show NAME` shows what its wait steps wait for",
+    ),
+    "event_buffer_full": (
+        "The workflow already keeps as many events that no step waits for yet as it may.",
+        "`holdfast show ID`: is the workflow stuck before its wait step? Send the event again later",
+    ),
+    "payload_too_large": (
+        "A value is larger than what a workflow may carry.",
+        "keep the large value in a store of your own and send its id",
+    ),
+    "approval_not_open": (
+        "Nobody is asked that now: the approval is decided, has expired, or belongs to another workflow.",
+        "`holdfast approvals list` shows the open ones, `holdfast approvals show APPROVAL_ID` this one",
+    ),
+    "approval_hash_mismatch": (
+        "The decision is about another call than the one that waits: tool, arguments or workflow differ.",
+        "read `holdfast approvals show APPROVAL_ID` again and decide with the hash that it shows",
+    ),
+    "decision_invalid": ("A decision is either `approve` or `reject`.", "send one of the two"),
+    "reviewer_not_a_person": (
+        "Only people decide approvals; services, executors and timers do not.",
+        "let a person decide: `holdfast approvals approve APPROVAL_ID --as NAME`",
+    ),
+    "self_approval": (
+        "Whoever started a workflow must not approve its calls.",
+        "let somebody else decide, who signs in under their own name (--as NAME)",
+    ),
+    "lease_held": (
+        "An executor asked for an attempt that another executor holds. The first claim won.",
+        "nothing: the executor drops its attempt, and no call was made",
+    ),
+    "attempt_not_current": (
+        "An executor spoke of an attempt that is over or was replaced by a later one.",
+        "nothing, if it is rare; if not, calls take longer than their lease: see the executor's log",
+    ),
+    "key_mismatch": (
+        "A record's Kafka key is not `tenant/workflow_id` of what it says about itself.",
+        "correct the producer: key = tenant/workflow_id, partitioner murmur2",
+    ),
+    "tenant_invalid": ("The tenant's name has a form that is not allowed.", "a-z, 0-9, - and _, at most 63 characters"),
+    "workflow_id_invalid": (
+        "The workflow id has a form that is not allowed.",
+        "letters, digits and . _ : -, beginning with a letter or digit, at most 128 characters",
+    ),
+    "not_a_request": (
+        "A record of another type stands on the requests topic.",
+        "correct the producer; `holdfast topics list` says what belongs where",
+    ),
+    "internal_error": (
+        "The engine itself, or an executor, failed on this input. This is a bug; the rest goes on.",
+        "keep the output of `holdfast show ID --events --json` and the role's log, and report it",
+    ),
+}
+
+# Classes of errors that a step, a call or a workflow can end with; definitions can `catch` and `retry` by them.
+_ERRORS: Mapping[str, tuple[str, str]] = {
+    "approval_missing": (
+        "A tool step needs an unused approval of this very call, and there is none: the arguments differ from what was "
+        "approved, or the approval has expired.",
+        "let the tool step and its approval step compute the same arguments, or allow more time to decide",
+    ),
+    "budget_exhausted": (
+        "The model's provider says that the account has no credit left.",
+        "settle it with the provider; workflows that failed must be started again",
+    ),
+    "deadline_exceeded": (
+        "The workflow did not end within the `deadline` of its definition.",
+        "`holdfast show ID` shows where the time went; raise `deadline`, or give steps timeouts with a `catch`",
+    ),
+    "decision_diverged": (
+        "A crash cut a decision short, and this version of the engine would decide otherwise than the one before.",
+        "cancel the workflow and start it again; finish or drain workflows before changing the engine's rules",
+    ),
+    "effect_changed": (
+        "The tool now declares another effect than the one that the workflow's definition pinned.",
+        "run an executor with the tool as it was, or `holdfast apply` the definition and start again",
+    ),
+    "executor_stopped": (
+        "An executor was asked to end while the call ran. The attempt is made again where that is safe.",
+        "nothing; for calls that must not be made twice see `holdfast show ID`",
+    ),
+    "expression_error": (
+        "A CEL expression of the definition could not be evaluated with this data.",
+        "the message has the expression; test for missing fields with `has(...)`, then `holdfast apply`",
+    ),
+    "failed": (
+        "The workflow reached a `fail` step that gives no error class of its own.",
+        "`holdfast show ID` shows the way there",
+    ),
+    "invalid_arguments": (
+        "The arguments of a tool call do not fit the tool's schema. The tool was not called.",
+        "correct `arguments` in the definition; an agent reads the error and tries again",
+    ),
+    "invalid_output": (
+        "An answer is not what the step asks for: not JSON, against `output`, or against `check`, also after repairs.",
+        "`holdfast show ID` has the reasons; make instructions or schema plainer, or raise `max_repairs`",
+    ),
+    "invalid_request": (
+        "The model's server refused the request itself: unknown model, wrong address, or parameters it does not take.",
+        "`holdfast doctor --model`; check HOLDFAST_MODEL_BASE_URL (it ends in /v1) and HOLDFAST_MODEL_NAME",
+    ),
+    "invalid_result": (
+        "A tool returned something else than its schema promises. Its effect has happened all the same.",
+        "correct the tool's return type; look in the outside system before you start the workflow again",
+    ),
+    "lease_expired": (
+        "An executor claimed a call and was not heard of again: it died, hung, or lost the broker.",
+        "nothing, if the call could be repeated; `holdfast doctor` and the executor's log say why",
+    ),
+    "outcome_unknown": (
+        "Nobody knows whether a call took effect, and a call of its kind is never repeated blindly.",
+        "look in the outside system for the effect key that `holdfast show ID` shows; then `holdfast cancel ID`",
+    ),
+    "output_rejected": (
+        "A model's answer was refused and the model was told why. It may answer again.",
+        "nothing, unless it happens often: then make instructions or schema plainer",
+    ),
+    "permission_denied": (
+        "The model's server does not accept the key, or the key may not use that model.",
+        "correct HOLDFAST_MODEL_API_KEY; `holdfast doctor --model`",
+    ),
+    "rate_limited": (
+        "The model's server asks for fewer requests. Calls are made again after the time it names.",
+        "nothing, if it passes; else fewer slots (HOLDFAST_EXECUTOR_SLOTS) or a higher limit at the provider",
+    ),
+    "rejected": (
+        "A person refused an approval, and the definition has no `catch` for that.",
+        "`holdfast show ID` has who and why; add `catch: {rejected: STEP}` to the approval step",
+    ),
+    "result_too_large": (
+        "A call returned more than the journal takes. Its effect has happened all the same.",
+        "let the tool keep large values in a store and return their id",
+    ),
+    "state_too_large": (
+        "The workflow carries more data than it may.",
+        "keep large values in a store of your own and pass their ids between steps",
+    ),
+    "step_limit": (
+        "The workflow entered more steps than `max_steps` allows: most often a loop that does not end.",
+        "`holdfast show ID` shows the loop; correct its `choice`, or raise `max_steps`",
+    ),
+    "timeout": (
+        "A call, a step, a wait or an approval did not end within its `timeout`.",
+        "`holdfast show ID` shows which; raise the timeout, or add `catch: {timeout: STEP}`",
+    ),
+    "tool_error": (
+        "A tool raised an error that it did not name.",
+        "the message and the tool executor's log have it; raise ToolError in the tool to name it and say what is safe",
+    ),
+    "turn_limit": (
+        "An agent used all its turns without an accepted answer.",
+        "`holdfast show ID` shows what it did; give it fewer tools, plainer instructions, or raise `max_turns`",
+    ),
+    "unavailable": (
+        "The other side could not be reached or failed on its own: connection refused or cut, or a 5xx answer.",
+        "nothing, if a later attempt succeeds; else look at the other side",
+    ),
+    "unknown_tool": (
+        "No running executor has the tool that the call names.",
+        "name its module in HOLDFAST_TOOL_MODULES and restart the tool executor",
+    ),
+}
+
+# Codes of records that nobody could use; they stand untouched in the dead letters.
+_DEAD_LETTERS: Mapping[str, tuple[str, str]] = {
+    "no_meta": ("A row of a state topic stands where records belong.", "correct the producer"),
+    "no_value": ("A record has a key but no value.", "correct the producer: only compacted topics take deletions"),
+    "not_a_row": ("A record stands on a state topic, where only rows belong.", "correct the producer"),
+    "not_framed": (
+        "The value does not begin with byte 00 and a 4-byte schema id.",
+        "write Confluent framing; `holdfast schemas list` has the ids",
+    ),
+    "trailing_bytes": ("More bytes follow the record than its schema has.", "write with the schema that the id names"),
+    "undecodable": (
+        "The bytes are not what the schema that they name says.",
+        "write with the schema that the id names",
+    ),
+    "unexpected_record": (
+        "A record of a known type stands on a topic that it does not belong to.",
+        "correct the producer",
+    ),
+    "unexpected_type": (
+        "A record of a known type stands on a topic that it does not belong to.",
+        "correct the producer",
+    ),
+    "unknown_schema": (
+        "The schema id is not in the catalogue of this version.",
+        "update the reader, or write with a schema of `holdfast schemas list`",
+    ),
+    "unwritable": ("ClickHouse did not take the row.", "the dead letter's message has ClickHouse's words"),
+    "wrong_key": ("An event in the journal has the key of another workflow.", "find who else writes the journal"),
+}
+
+# What an audit can find in the hash chain of a workflow.
+_FINDINGS: Mapping[str, tuple[str, str]] = {
+    "broken_link": ("An event names another predecessor than the one before it.", "compare with the journal's copy"),
+    "fork": (
+        "Two different events have the same place in a workflow. The first one counts.",
+        "find the second writer: an orchestrator that was suspended, or a stranger",
+    ),
+    "gap": (
+        "Events are missing in the middle of a workflow.",
+        "`holdfast projections rebuild` reads the journal again",
+    ),
+    "hash_mismatch": ("An event is not what was hashed when it was written.", "compare with the journal's copy"),
+    "missing_head": (
+        "The first events of a workflow are missing.",
+        "`holdfast projections rebuild`, if the journal still has them",
+    ),
+    "payload_erased": ("The content of an event was removed on purpose; its hash remains.", "nothing"),
+}
+
+_KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "refusal": _REFUSALS,
+    "error": _ERRORS,
+    "dead letter": _DEAD_LETTERS,
+    "audit finding": _FINDINGS,
+}
+
+EXPLANATIONS: Mapping[str, Explanation] = {
+    code: Explanation(code=code, kind=kind, meaning=meaning, cure=cure)
+    for kind, table in _KINDS.items()
+    for code, (meaning, cure) in table.items()
+}
+
+
+def cure_of(code: str) -> str:
+    """What to do about a code; for a code that is not the engine's, where it comes from."""
+    known = EXPLANATIONS.get(code)
+    return known.cure if known else f"{code} is not a code of the engine: a tool or a `fail` step gave it"

@@ -1,0 +1,98 @@
+"""A published definition as text for a terminal. Pure."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.ops.client import Published
+from holdfast.ops.event_text import brief, duration, moment, safe
+
+PURPOSE_LIMIT = 90
+
+
+def render(published: Published) -> RenderableType:
+    """Header, steps in the order in which they are met, and pinned tools."""
+    body: Any = published.body
+    head = Text.assemble((published.name, "bold"), f"  {'newest' if published.newest else 'older version'}")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    facts = {
+        "hash": published.hash,
+        "published": f"{moment(published.published_at_ms)} by {published.published_by}",
+        "purpose": body.get("purpose", ""),
+        "deadline": duration(body["deadline"]),
+        "input": brief(body.get("input", {}), 400),
+        "starts with": body["start"],
+    }
+    for name, value in facts.items():
+        grid.add_row(name, Text(safe(value)))
+    steps = _table(("step", "kind", "does", "leads to"), _steps(body))
+    tools = _table(("tool", "effect", "timeout", "attempts"), _tools(body))
+    parts: list[RenderableType] = [head, grid, "", steps]
+    return Group(*parts, "", tools) if body.get("tools") else Group(*parts)
+
+
+def _table(names: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for _ in names[:2]:
+        grid.add_column(no_wrap=True)
+    for _ in names[2:]:
+        grid.add_column(overflow="fold")
+    grid.add_row(*[Text(name, "dim") for name in names])
+    for row in rows:
+        grid.add_row(*[Text(safe(cell)) for cell in row])
+    return grid
+
+
+def _steps(body: Any) -> Iterator[tuple[str, ...]]:
+    for name in _order(body):
+        step = body["steps"][name]
+        yield name, step["kind"], _does(step), ", ".join(_exits(step)) or "the end"
+
+
+def _order(body: Any) -> list[str]:
+    """The steps as a workflow meets them: the canonical form, which is what is published, has them by name."""
+    found, ahead = [], [body["start"]]
+    while ahead:
+        name = ahead.pop(0)
+        if name not in found:
+            found.append(name)
+            ahead += _targets(body["steps"][name])
+    return found
+
+
+def _does(step: Any) -> str:
+    told: dict[str, Callable[[], str]] = {
+        "agent": lambda: f"model {step['model']}" + (f" with {', '.join(step['tools'])}" if step["tools"] else ""),
+        "tool": lambda: step["tool"] + (f", approved by {step['approved_by']}" if step["approved_by"] else ""),
+        "approval": lambda: f"asks {' or '.join(step['roles'])} about {step['tool']}, {duration(step['timeout'])}",
+        "wait": lambda: f"{step['event']} for {step['correlation'] or 'anybody'}, {duration(step['timeout'])}",
+        "sleep": lambda: duration(step["for"]) if step["for"] is not None else f"until {step['until']}",
+        "choice": lambda: "; ".join(branch["when"] for branch in step["branches"]),
+        "assign": lambda: ", ".join(step["set"]),
+        "succeed": lambda: brief(step["output"]),
+        "fail": lambda: f"{step['error']}: {step['message']}",
+    }
+    return brief(told[step["kind"]]() if step["kind"] in told else step.get("purpose", ""), PURPOSE_LIMIT)
+
+
+def _exits(step: Any) -> Iterator[str]:
+    if step["kind"] == "choice":
+        yield from (branch["next"] for branch in step["branches"])
+        yield f"else {step['default']}"
+    elif "next" in step:
+        yield step["next"]
+        yield from (f"{error}: {target}" for error, target in step.get("catch", {}).items())
+
+
+def _targets(step: Any) -> list[str]:
+    return [way.rpartition(" ")[2] for way in _exits(step)]
+
+
+def _tools(body: Any) -> Iterator[tuple[str, ...]]:
+    for name, tool in body["tools"].items():
+        yield name, tool["effect"], duration(tool["timeout_ms"]), str(tool["max_attempts"])

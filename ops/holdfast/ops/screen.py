@@ -1,0 +1,28 @@
+"""Rich text on standard output: fitted to a terminal; plain, unwrapped and without trailing blanks in a pipe."""
+
+import sys
+
+from rich.console import Console, RenderableType
+
+UNLIMITED = 10_000
+
+
+def live(*, stderr: bool = False) -> Console:
+    """A console for lines that come one by one: cut to a terminal's width, whole in a pipe."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else UNLIMITED
+    return Console(width=width, file=stream, highlight=False, markup=False, emoji=False)
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print on standard output, one after the other."""
+    if sys.stdout.isatty():
+        console = Console(highlight=False, markup=False, emoji=False)
+        for renderable in renderables:
+            console.print(renderable)
+        return
+    console = Console(width=UNLIMITED, highlight=False, markup=False, emoji=False, file=sys.stdout, color_system=None)
+    with console.capture() as captured:
+        for renderable in renderables:
+            console.print(renderable)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

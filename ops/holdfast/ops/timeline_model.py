@@ -1,0 +1,171 @@
+"""The story of one workflow: its journal, grouped into steps, calls, waits and approvals.
+
+Times are ms since 1970, None for what has not happened. The classes below, as JSON, are what `holdfast show --json`
+prints.
+"""
+
+from dataclasses import dataclass, field
+
+from holdfast.schemas.record import Json
+
+
+@dataclass(kw_only=True)
+class Attempt:
+    """One attempt of a call. `status` is open, completed, failed, unknown or released."""
+
+    number: int
+    requested_at_ms: int
+    status: str = "open"
+    executor_id: str = ""
+    ended_at_ms: int | None = None
+    duration_ms: int = 0
+    error_class: str = ""
+    error_message: str = ""
+    retry_at_ms: int | None = None
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One model or tool call (`kind`) with all its attempts. `rejections` are why a model's answer was not accepted."""
+
+    type: str = "call"
+    kind: str
+    name: str
+    effect_key: str
+    turn: int
+    effect: str = ""
+    arguments: Json = None
+    action_hash: str = ""
+    approval_id: str = ""
+    provider: str = ""
+    model: str = ""
+    scripted: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_microusd: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+    rejections: list[str] = field(default_factory=list)
+
+    @property
+    def last(self) -> Attempt:
+        """The latest attempt."""
+        return self.attempts[-1]
+
+
+@dataclass(kw_only=True)
+class Wait:
+    """A wait for an event from outside. `status` is open, received or ended (without the event)."""
+
+    type: str = "wait"
+    wait_id: str
+    event_type: str
+    correlation: str
+    started_at_ms: int
+    expires_at_ms: int
+    status: str = "open"
+    received_at_ms: int | None = None
+    received_from: str = ""
+    source_id: str = ""
+
+
+@dataclass(kw_only=True)
+class Sleep:
+    """A wait for a time. `status` is open or ended."""
+
+    type: str = "sleep"
+    timer_id: str
+    started_at_ms: int
+    due_at_ms: int
+    status: str = "open"
+
+
+@dataclass(kw_only=True)
+class Approval:
+    """A question to a person. `status` is open, approved, rejected, expired or ended (without a decision)."""
+
+    type: str = "approval"
+    approval_id: str
+    tool: str
+    arguments: Json
+    action_hash: str
+    roles: tuple[str, ...]
+    summary: str
+    requested_at_ms: int
+    expires_at_ms: int
+    status: str = "open"
+    decided_at_ms: int | None = None
+    decided_by: str = ""
+    comment: str = ""
+
+
+Item = Call | Wait | Sleep | Approval
+
+
+@dataclass(kw_only=True)
+class Visit:
+    """One visit of a step. `status` is running, completed, failed or ended (because the workflow did)."""
+
+    type: str = "step"
+    step: str
+    visit: int
+    kind: str
+    started_at_ms: int
+    timeout_at_ms: int | None
+    status: str = "running"
+    ended_at_ms: int | None = None
+    next_step: str = ""
+    error_class: str = ""
+    error_message: str = ""
+    items: list[Item] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Notice:
+    """Something that changed nothing or waits for its step. `kind` is refused, late or kept."""
+
+    type: str = "notice"
+    kind: str
+    at_ms: int
+    what: str
+    code: str
+    message: str
+    actor: str
+
+
+@dataclass(kw_only=True)
+class Timeline:
+    """One workflow. `story` has visits and notices in the order in which they began."""
+
+    tenant: str
+    workflow_id: str
+    definition_name: str
+    definition_hash: str
+    status: str
+    started_by: str
+    started_at_ms: int
+    deadline_at_ms: int
+    last_sequence: int = 0
+    updated_at_ms: int = 0
+    ended_at_ms: int | None = None
+    input: Json = None
+    output: Json = None
+    error_class: str = ""
+    error_message: str = ""
+    model_calls: int = 0
+    scripted_model_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int = 0
+    story: list[Visit | Notice] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """True once the workflow has ended, however it did."""
+        return self.ended_at_ms is not None
+
+    @property
+    def running(self) -> list[Visit]:
+        """The visits that have not ended."""
+        return [entry for entry in self.story if isinstance(entry, Visit) and entry.status == "running"]

@@ -1,0 +1,15 @@
+-- Which workflows are there, the latest first?
+-- parameter tenant: String = ''
+-- parameter status: String = ''
+-- parameter definition: String = ''
+-- parameter since: DateTime64(3) = 1970-01-01 00:00:00
+-- parameter limit: UInt32 = 100
+SELECT tenant, workflow_id, definition_name, status, step, last_type, last_error, started_at, updated_at, deadline_at,
+       last_sequence
+FROM holdfast.v_workflows
+WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+  AND ({status:String} = '' OR status = {status:String})
+  AND ({definition:String} = '' OR definition_name = {definition:String})
+  AND updated_at >= {since:DateTime64(3)}
+ORDER BY updated_at DESC, tenant, workflow_id
+LIMIT {limit:UInt32}
