@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -51,7 +52,7 @@ class _Served:
         """Run any statement as a server would; the answer's bytes and format."""
         import chdb
 
-        connection = chdb.connect(f"{self._folder.data}?config-file={self._folder.config}")
+        connection: Any = chdb.connect(f"{self._folder.data}?config-file={self._folder.config}")  # type: ignore[no-untyped-call]
         try:
             named = re.search(r"FORMAT\s+(\w+)\s*$", sql)
             if database:
@@ -92,6 +93,7 @@ class Engine:
     def __init__(self, folder: Path, *, migrated: bool = True) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
+        self._one_call = threading.Lock()
         self._process = context.Process(target=_serve, args=(theirs, folder), daemon=True)
         self._process.start()
         theirs.close()
@@ -99,8 +101,9 @@ class Engine:
             self.call("migrate", shipped())
 
     def call(self, name: str, *arguments: Any, **options: Any) -> Any:
-        self._pipe.send((name, arguments, options))
-        result, problem = self._pipe.recv()
+        with self._one_call:
+            self._pipe.send((name, arguments, options))
+            result, problem = self._pipe.recv()
         if problem is not None:
             kind, arguments = problem
             raise kind(*arguments)

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -51,7 +50,8 @@ def odd_journal(seed: int, length: int) -> list[Message[Record]]:
     return made
 
 
-def test_the_hash_in_sql_equals_the_hash_in_python_for_random_text(engine: Engine, tmp_path: Path) -> None:
+def test_the_hash_in_sql_equals_the_hash_in_python_for_random_text(engine: Engine) -> None:
+    engine.empty()
     for seed in range(20):
         engine.load(odd_journal(seed, 25), first_offset=seed * 25)
     (found,) = engine.ask("chain")
@@ -67,6 +67,7 @@ def test_the_hash_in_sql_equals_the_hash_in_python_for_random_text(engine: Engin
 
 
 def test_the_hash_in_sql_covers_every_chained_field(engine: Engine) -> None:
+    engine.empty()
     others: dict[str, object] = {"sequence": 2, "index": 5, "count": 9, "cause_offset": 4, "recorded_at_ms": 1}
     for position, name in enumerate(chain.CHAINED_FIELDS):
         (message,) = odd_journal(1_000 + position, 1)

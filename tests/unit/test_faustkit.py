@@ -41,8 +41,13 @@ def test_every_private_name_that_the_kit_uses_is_on_the_list() -> None:
         for name in re.findall(r"(?:self|app|queue|topics|consumer|fetcher|\w+\))\.(_[a-z]\w+)", file.read_text())
     }
     listed = {n for names in (*PRIVATE_NAMES.values(), *INSTANCE_NAMES.values()) for n in names}
-    own = {"_known", "_generation", "_app", "_prefix"}
-    assert used - own <= listed, used - own - listed
+    own = {
+        name
+        for file in KIT.glob("*.py")
+        for name in re.findall(r"def (_\w+)|self\.(_\w+)(?:: [^=\n]+)? =", file.read_text())
+    }
+    assigned = {name for pair in own for name in pair if name}
+    assert used - assigned <= listed, used - assigned - listed
 
 
 META = EventMeta(

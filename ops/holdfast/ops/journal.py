@@ -1,6 +1,6 @@
 """The journal as it grows, for people who watch."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiokafka import TopicPartition
 
@@ -16,9 +16,9 @@ POLL_MS = 1_000
 
 
 async def follow(
-    bootstrap: str, topic_prefix: str, tenant: str, workflow_id: str = ""
+    bootstrap: str, topic_prefix: str, tenant: str, workflow_id: str = "", *, on_ready: Callable[[], None]
 ) -> AsyncIterator[Message[Record]]:
-    """Events of a tenant, or of one workflow, from now on and without end.
+    """Events of a tenant, or of one workflow, from the call of `on_ready` on and without end.
 
     Raises CommandError if no broker answers, the topic is missing, or a record cannot be read.
     """
@@ -29,6 +29,7 @@ async def follow(
             count = await reaching(bootstrap, partition_count(consumer, topic))
             numbers = [partition_of(wanted, count)] if workflow_id else range(count)
             await reaching(bootstrap, seek_to_ends(consumer, [TopicPartition(topic, number) for number in numbers]))
+            on_ready()
             while True:
                 for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                     for record in records:

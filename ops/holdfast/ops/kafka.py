@@ -46,8 +46,10 @@ async def closed(stopping: Awaitable[None]) -> None:
 
 
 async def partition_count(consumer: AIOKafkaConsumer, topic: str) -> int:
-    """The number of a topic's partitions. Raises UnknownTopicOrPartitionError after the client's own time limit."""
-    # The public calls answer from what is known already, which is nothing before the first assignment.
+    """The number of a topic's partitions. Raises CommandError if there is no such topic."""
+    if topic not in await consumer.topics():
+        raise CommandError(f"the topic {topic} is missing", cure="`holdfast topics apply`")
+    # `partitions_for_topic` answers from what is known already, which is nothing before the first assignment.
     return len(await consumer._client._wait_on_metadata(topic))
 
 

@@ -4,6 +4,8 @@ One process owns a folder (a kernel lock, free again right after a kill); everyb
 is code here: without the grants below any statement could read local files and reach the network.
 """
 
+import fcntl
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from holdfast.projections.store import Store
+from holdfast.projections.store import FatalError, Store
 
 DATABASE = "holdfast"
 QUERY_TIME_LIMIT_S = 60
@@ -53,9 +55,13 @@ _USERS = """<clickhouse>
 
 @dataclass(frozen=True)
 class EmbeddedFolder:
-    """The folder of an embedded database. Its data, configuration and temporary files stand side by side."""
+    """The folder of an embedded database. Its data, configuration and temporary files stand side by side.
+
+    `lock` is the descriptor whose lock says that this process owns the folder; it ends with the process.
+    """
 
     path: Path
+    lock: int
 
     @property
     def data(self) -> Path:
@@ -74,12 +80,13 @@ class EmbeddedFolder:
 
 
 def prepare(path: Path) -> EmbeddedFolder:
-    """Make the folder, write the configuration, and empty the temporary files of whoever was killed.
+    """Take the folder, write the configuration, and empty the temporary files of whoever was killed.
 
     This process's temporary files go there from now on: inserts hold event data, which must not lie about in /tmp.
+    Raises FatalError if another process has the folder.
     """
-    folder = EmbeddedFolder(path.absolute())
-    folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = EmbeddedFolder(path.absolute(), _locked(path / "owner.lock"))
     shutil.rmtree(folder.temporary, ignore_errors=True)
     folder.temporary.mkdir(mode=0o700)
     tempfile.tempdir = str(folder.temporary)
@@ -89,6 +96,17 @@ def prepare(path: Path) -> EmbeddedFolder:
     config = _CONFIG.format(users=escape(str(users)), memory=ENGINE_MEMORY_LIMIT_BYTES)
     folder.config.write_text(config, encoding="utf-8")
     return folder
+
+
+def _locked(path: Path) -> int:
+    # ClickHouse has a lock of its own, but the temporary files of its owner must not be emptied before it says no.
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise FatalError(f"another process owns the database in {path.parent}") from None
+    return lock
 
 
 def open_embedded(folder: EmbeddedFolder) -> Store:

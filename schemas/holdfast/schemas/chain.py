@@ -6,7 +6,6 @@ and the payload is the canonical JSON text of the event's body. The hash before 
 """
 
 import hashlib
-import operator
 
 from holdfast.schemas.record import EventMeta
 
@@ -33,11 +32,29 @@ def netstring(value: str | int) -> bytes:
     return b"%d:%b" % (len(data), data)
 
 
-_chained_values = operator.attrgetter(*CHAINED_FIELDS)
+class Chainer:
+    """Hashes the events of one decision: what they share is put into netstrings once."""
+
+    def __init__(self, meta: EventMeta) -> None:
+        """`meta` is that of any event of the decision; its sequence, type, index and count are not read."""
+        self._workflow = _joined(meta.tenant, meta.workflow_id)
+        self._definition = _joined(meta.definition_hash)
+        self._cause = _joined(meta.cause_offset, meta.cause_id, meta.actor_kind, meta.actor_id, meta.recorded_at_ms)
+
+    def hash(self, previous: bytes, *, sequence: int, name: str, index: int, count: int, payload: str) -> bytes:
+        """The hash of an event. `name` is its type, `payload` the canonical JSON text of its body."""
+        place = _joined(sequence, name), _joined(index, count)
+        fields = f"{self._workflow}{place[0]}{self._definition}{place[1]}{self._cause}"
+        return hashlib.sha256(previous + fields.encode() + hashlib.sha256(payload.encode()).digest()).digest()
 
 
 def event_hash(previous: bytes, meta: EventMeta, payload: str) -> bytes:
     """The hash of an event. `payload` is the canonical JSON text of its body; `meta.hash` is not read."""
-    texts = map(str, _chained_values(meta))
-    fields = "".join([f"{len(t) if t.isascii() else len(t.encode())}:{t}" for t in texts]).encode()
-    return hashlib.sha256(previous + fields + hashlib.sha256(payload.encode()).digest()).digest()
+    return Chainer(meta).hash(
+        previous, sequence=meta.sequence, name=meta.type, index=meta.index, count=meta.count, payload=payload
+    )
+
+
+def _joined(*values: str | int) -> str:
+    texts = map(str, values)
+    return "".join([f"{len(t) if t.isascii() else len(t.encode())}:{t}" for t in texts])

@@ -32,15 +32,22 @@ def _rfc3339(at_ms: int) -> bytes:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").encode()
 
 
+@lru_cache(maxsize=1024)
+def _shared(source: str, tenant: str, workflow_id: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_source", source.encode()),
+        ("ce_subject", workflow_id.encode()),
+        ("ce_tenant", tenant.encode()),
+    )
+
+
 def cloud_event(body: Record, meta: EventMeta, source: str) -> Headers:
     """The headers of a record. `source` is the URI path of the producing role, such as `/holdfast/ingress`."""
     headers = [
         *_constant()[type(body)],
+        *_shared(source, meta.tenant, meta.workflow_id),
         ("ce_id", meta.event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_subject", meta.workflow_id.encode()),
         ("ce_time", _rfc3339(meta.occurred_at_ms)),
-        ("ce_tenant", meta.tenant.encode()),
     ]
     if meta.sequence:
         headers.append(("ce_sequence", b"%020d" % meta.sequence))

@@ -26,7 +26,12 @@ def split_key(key: str) -> tuple[str, str]:
 
 def derived_id(*parts: str | int) -> str:
     """A UUID (version 8, RFC 9562 section 5.8) that is a pure function of `parts`."""
-    digest = hashlib.sha256("\x00".join(map(str, parts)).encode()).hexdigest()
+    return hash_id(hashlib.sha256("\x00".join(map(str, parts)).encode()).digest())
+
+
+def hash_id(sha256: bytes) -> str:
+    """The UUID (version 8) that stands for a hash: the id of a journal event is that of its chain hash."""
+    digest = sha256.hex()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
 
 

@@ -9,9 +9,10 @@ from holdfast.schemas.record import Message, Record
 from holdfast.schemas.requests import StartWorkflow
 from holdfast.schemas.state import PartitionRow
 from holdfast.streams.dead_letters import poison_record
-from holdfast.streams.driver import Driver, Outbound
+from holdfast.streams.driver import Driver
 from holdfast.streams.faustkit.schema import Poison
 from holdfast.streams.faustkit.send import Outgoing
+from holdfast.streams.outbound import Outbound
 from holdfast.streams.row_table import RowTable
 from holdfast.streams.rows import Row, encode_row
 

@@ -7,13 +7,12 @@ production, tests and simulations call it directly.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.schemas import chain, ids, topics
+from holdfast.schemas import chain, topics
 from holdfast.schemas import events as e
 from holdfast.schemas import requests as req
-from holdfast.schemas import results as res
 from holdfast.schemas import tasks as t
-from holdfast.schemas.codec import encode, payload_of
-from holdfast.schemas.headers import Headers, cloud_event
+from holdfast.schemas.codec import encode
+from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.decide import Decision, decide
@@ -21,25 +20,23 @@ from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.pending import calls_owed, task_for
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.state import WorkflowState
+from holdfast.streams.outbound import (
+    SOURCE,
+    Outbound,
+    engine_meta,
+    event_metas,
+    outbound_record,
+    rejection_record,
+    status_record,
+)
 from holdfast.streams.rows import Row, state_json
 
-SOURCE = "/holdfast/orchestrator"
 STATE_LIMIT_BYTES = 524_288
 REQUESTS = (req.StartWorkflow, req.DeliverEvent, req.DecideApproval, req.CancelWorkflow)
 ENDINGS = (e.WorkflowCompleted, e.WorkflowFailed, e.WorkflowCancelled)
 
 Definitions = Callable[[str], CompiledDefinition | None]
 """Looks a definition up by its hash; None if it is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """A record to send. Records of co-partitioned topics go to the partition of the input they answer."""
-
-    topic: topics.Topic
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +128,7 @@ class Driver:
         self, row: Row | None, message: Message[Record], refused: Rejection, offset: int, now_ms: int
     ) -> Outcome:
         meta, body = message.meta, message.body
-        notice = _rejection_notice(meta, refused, type(body).__name__, now_ms)
+        notice = rejection_record(meta, refused, type(body).__name__, now_ms)
         outbound = (notice,) if row is None or isinstance(body, REQUESTS) else ()
         if row is None:
             return Outcome(row=None, outbound=outbound)
@@ -162,18 +159,17 @@ class Driver:
         journal: list[Outbound] = []
         results: list[Outbound] = []
         last_id = cause.input_id
-        for index, event in enumerate(decision.events):
-            meta = _event_meta(cause, event, sequence + index + 1, index, len(decision.events), offset, head)
+        for meta, event in event_metas(cause, decision.events, sequence, offset, head):
             head, last_id = meta.hash, meta.event_id
-            if index >= journaled:
-                record = _outbound(topics.JOURNAL, event, meta)
+            if meta.index >= journaled:
+                record = outbound_record(topics.JOURNAL, event, meta)
                 journal.append(record)
                 if isinstance(event, ENDINGS):
                     results.append(replace(record, topic=topics.RESULTS))
         after = decision.state
         outbound = [*results, *_tasks(before, after, definition, cause, last_id)]
         if before is None or before.status is not after.status:
-            outbound.append(_status(after, cause, last_id))
+            outbound.append(status_record(after, cause, last_id))
         new_row = Row(
             inbox_offset=offset,
             sequence=sequence + len(decision.events),
@@ -262,52 +258,6 @@ def _diverged(state: WorkflowState | None, prefix: Sequence[Message[Record]], ca
     return Decision(events=(*kept, ending), state=evolve(state, ending, cause))
 
 
-def _event_meta(
-    cause: Cause, event: Record, sequence: int, index: int, count: int, offset: int, previous: bytes
-) -> EventMeta:
-    meta = EventMeta(
-        event_id="",
-        type=type(event).__name__,
-        tenant=cause.tenant,
-        workflow_id=cause.workflow_id,
-        definition_name=cause.definition_name,
-        definition_hash=cause.definition_hash,
-        sequence=sequence,
-        index=index,
-        count=count,
-        cause_offset=offset,
-        cause_id=cause.input_id,
-        correlation_id=cause.correlation_id,
-        traceparent=cause.traceparent,
-        actor_kind=cause.actor_kind,
-        actor_id=cause.actor_id,
-        occurred_at_ms=cause.now_ms,
-        recorded_at_ms=cause.now_ms,
-        previous_hash=previous,
-    )
-    digest = chain.event_hash(previous, meta, payload_of(event))
-    key = ids.workflow_key(cause.tenant, cause.workflow_id)
-    return changed(meta, event_id=ids.derived_id(key, sequence, digest.hex()), hash=digest)
-
-
-def _meta(cause: Cause, body: Record, cause_id: str, *identity: str | int) -> EventMeta:
-    return EventMeta(
-        event_id=ids.derived_id(type(body).__name__, *identity),
-        type=type(body).__name__,
-        tenant=cause.tenant,
-        workflow_id=cause.workflow_id,
-        definition_name=cause.definition_name,
-        definition_hash=cause.definition_hash,
-        cause_id=cause_id,
-        correlation_id=cause.correlation_id,
-        traceparent=cause.traceparent,
-        actor_kind="engine",
-        actor_id="orchestrator",
-        occurred_at_ms=cause.now_ms,
-        recorded_at_ms=cause.now_ms,
-    )
-
-
 _TASK_TOPICS = {
     t.RunModelCall: topics.TASKS_MODEL,
     t.RunToolCall: topics.TASKS_TOOL,
@@ -324,38 +274,7 @@ def _tasks(
         if debt in had:
             continue
         body = task_for(run, call, definition.definition)
-        meta = _meta(cause, body, cause_id, call.effect_key, call.attempt)
+        meta = engine_meta(cause, body, cause_id, call.effect_key, call.attempt)
         key = f"{call.effect_key}/{call.attempt}".encode()
         records.append(Outbound(_TASK_TOPICS[type(body)], key, encode(body, meta), cloud_event(body, meta, SOURCE)))
     return records
-
-
-def _status(state: WorkflowState, cause: Cause, cause_id: str) -> Outbound:
-    step = next(iter(state.active), "")
-    body = res.WorkflowStatus(status=state.status.value, step=step, updated_at_ms=cause.now_ms)
-    return _outbound(topics.STATUS, body, _meta(cause, body, cause_id, cause_id))
-
-
-def _rejection_notice(meta: EventMeta, refused: Rejection, input_type: str, now_ms: int) -> Outbound:
-    body = res.RequestRejected(
-        code=refused.code, message=refused.message, request_type=input_type, request_id=meta.event_id
-    )
-    notice = EventMeta(
-        event_id=ids.derived_id("RequestRejected", meta.event_id),
-        type="RequestRejected",
-        tenant=meta.tenant,
-        workflow_id=meta.workflow_id,
-        cause_id=meta.event_id,
-        correlation_id=meta.correlation_id,
-        traceparent=meta.traceparent,
-        actor_kind="engine",
-        actor_id="orchestrator",
-        occurred_at_ms=now_ms,
-        recorded_at_ms=now_ms,
-    )
-    return _outbound(topics.RESULTS, body, notice)
-
-
-def _outbound(topic: topics.Topic, body: Record, meta: EventMeta) -> Outbound:
-    key = ids.workflow_key(meta.tenant, meta.workflow_id).encode()
-    return Outbound(topic, key, encode(body, meta), cloud_event(body, meta, SOURCE))

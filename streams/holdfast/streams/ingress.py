@@ -10,12 +10,12 @@ from holdfast.schemas.codec import encode
 from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.schemas.requests import StartWorkflow
-from holdfast.schemas.results import RequestRejected
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.dead_letters import poison_record
 from holdfast.streams.definitions import DefinitionReader
 from holdfast.streams.faustkit.schema import Poison
 from holdfast.streams.faustkit.send import Outgoing
+from holdfast.streams.outbound import rejection_record
 
 SOURCE = "/holdfast/ingress"
 _REQUEST_TYPES = frozenset(topics.REQUESTS.records)
@@ -68,26 +68,9 @@ class Admission:
         return Message(meta=meta, body=body)
 
     def _refuse(self, message: Any, value: Message[Record], refused: Rejection) -> Outgoing:
-        meta = value.meta
-        body = RequestRejected(
-            code=refused.code,
-            message=refused.message,
-            request_type=type(value.body).__name__,
-            request_id=meta.event_id,
-        )
-        notice = EventMeta(
-            event_id=ids.derived_id("RequestRejected", meta.event_id),
-            type="RequestRejected",
-            tenant=meta.tenant,
-            workflow_id=meta.workflow_id,
-            cause_id=meta.event_id,
-            correlation_id=meta.correlation_id,
-            traceparent=meta.traceparent,
-            actor_kind="engine",
-            actor_id="ingress",
-            occurred_at_ms=int(time.time() * 1000),
-        )
-        return self._outgoing(topics.RESULTS, message.partition, body, notice)
+        record = rejection_record(value.meta, refused, type(value.body).__name__, int(time.time() * 1000))
+        topic = self.topic_prefix + record.topic.name
+        return Outgoing(topic, message.partition, record.key, record.value, record.headers)
 
     def _outgoing(self, topic: topics.Topic, partition: int, body: Record, meta: EventMeta) -> Outgoing:
         key = ids.workflow_key(meta.tenant, meta.workflow_id).encode()

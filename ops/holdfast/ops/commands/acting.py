@@ -88,15 +88,16 @@ async def settled(
             "is the orchestrator running?",
             cure="`holdfast doctor`; the request is kept and will be folded once",
         )
-        raise _stopped(error, {**said, "outcome": "accepted"}, as_json) from None
+        raise stopped(error, {**said, "outcome": "accepted"}, as_json=as_json) from None
     if isinstance(verdict, Refused):
         error = CommandError(f"refused ({verdict.code}): {verdict.message}", cure=cure_of(verdict.code))
         refused = {"outcome": "refused", "code": verdict.code, "message": verdict.message, "cure": error.cure}
-        raise _stopped(error, {**said, **refused}, as_json)
+        raise stopped(error, {**said, **refused}, as_json=as_json)
     return verdict, {**said, "outcome": "folded" if isinstance(verdict, Folded) else "repeated"}
 
 
-def _stopped(error: CommandError, said: dict[str, Any], as_json: bool) -> Exception:
+def stopped(error: CommandError, said: dict[str, Any], *, as_json: bool) -> Exception:
+    """What to raise for a command that ends with exit code 1; as JSON, what there is to say is printed first."""
     if not as_json:
         return error
     emit(said, as_json=True)

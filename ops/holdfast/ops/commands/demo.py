@@ -61,7 +61,7 @@ def _prepare() -> None:
         set_up(user.cache_dir, maven_url=user.maven_url, report=report)
 
 
-def _demo(home: Path | None, descriptor: int, *, as_json: bool) -> int:
+def _demo(given_home: Path | None, descriptor: int, *, as_json: bool) -> int:
     from holdfast.ops.demo.background import stay
     from holdfast.ops.demo.figures import mistakes
     from holdfast.ops.demo.run import run
@@ -69,19 +69,29 @@ def _demo(home: Path | None, descriptor: int, *, as_json: bool) -> int:
 
     screen, holdfast = Screen(quiet=as_json), _own_name()
 
-    def afterwards(figures: "Figures", stage: "Stage") -> None:
+    def afterwards(figures: "Figures", stage: "Stage", stays: bool) -> None:
         if as_json:
             emit(figures.as_json(), as_json=True)
             for mistake in mistakes(figures):
                 say(f"WRONG: {mistake}")
-        kept = descriptor >= 0
-        if stage.project.keep or kept:
-            say(f"{'it keeps running' if kept else 'its folder stays'} in {stage.project.home}")
-        screen.ending(_after_keeping(holdfast, stage.project.home) if kept else _after(holdfast))
+        home, kept = stage.project.home, descriptor >= 0
+        screen.ending(_after_keeping(holdfast, home, stays=stays) if kept else _after(holdfast))
         if kept:
+            say(f"it keeps running in {home}")
             stay(stage, figures, descriptor)
+        elif stays:
+            say(f"its data and logs are in {home}")
+        # What follows is the orderly stop: it needs no interrupt, and must not be cut short by one.
+        _on_signals(signal.SIG_IGN)
 
-    return EXIT_REFUSED if any(mistakes(run(home, screen, afterwards))) else 0
+    return exit_code(run(given_home, screen, afterwards))
+
+
+def exit_code(figures: "Figures") -> int:
+    """0 if everything adds up."""
+    from holdfast.ops.demo.figures import mistakes
+
+    return EXIT_REFUSED if any(mistakes(figures)) else 0
 
 
 def _own_name() -> str:
@@ -93,19 +103,24 @@ def _own_name() -> str:
 
 
 def _after(holdfast: str) -> tuple[tuple[str, str], ...]:
-    return ((f"{holdfast} demo --keep", "the same, and it stays up to look around with show, sql, audit"),)
-
-
-def _after_keeping(holdfast: str, home: Path) -> tuple[tuple[str, str], ...]:
     from holdfast.ops.demo.example import WORKFLOW_ID
 
     return (
-        (f"export HOLDFAST_HOME={home}", "in your shell, for the commands below"),
-        (f"{holdfast} show {WORKFLOW_ID}", "the story"),
+        (f"{holdfast} demo --keep", "the same, and it goes on running; then"),
+        (f"{holdfast} show {WORKFLOW_ID}", "and whatever else it names"),
+    )
+
+
+def _after_keeping(holdfast: str, home: Path, *, stays: bool) -> tuple[tuple[str, str], ...]:
+    from holdfast.ops.demo.example import WORKFLOW_ID
+
+    return (
+        (f"export HOLDFAST_HOME={home}", "for the commands below"),
+        (f"{holdfast} show {WORKFLOW_ID}", "the story; --events for all of it"),
         (f"{holdfast} state {WORKFLOW_ID} --at 20", "the exact state at any point"),
-        (f"{holdfast} audit verify", "the hash chain, recomputed"),
+        (f"{holdfast} audit verify", "the hash chains, recomputed"),
         (f"{holdfast} sql --questions", "what to ask ClickHouse"),
-        (f"{holdfast} down", "stop everything"),
+        (f"{holdfast} down", f"stop it{'' if stays else ' and remove its folder'}"),
     )
 
 

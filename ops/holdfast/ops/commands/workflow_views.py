@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -199,7 +200,9 @@ def _show_events(messages: "list[Message[Record]]", *, as_json: bool) -> None:
 
 def state(
     workflow_id: IdArgument,
-    at: Annotated[int, typer.Option("--at", min=1, metavar="SEQ", help="After this event; by default the last.")] = 0,
+    at: Annotated[
+        int | None, typer.Option("--at", min=1, metavar="SEQ", help="After this event; by default the last.")
+    ] = None,
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -225,7 +228,7 @@ def state(
         folded = eventually(lambda: fold(counted()))
     if folded is None:
         raise _not_found(chosen, workflow_id)
-    if at > last:
+    if at and at > last:
         say(f"the last event is {last}: this is the state after it")
     emit(folded, as_json=True)
 
@@ -252,8 +255,8 @@ async def _watch(who: Acting, workflow_id: str, *, as_json: bool) -> None:
     from holdfast.schemas.topics import ENDINGS
 
     put = _json_line if as_json else _text_line(with_id=not workflow_id)
-    say("watching; Ctrl-C ends it")
-    async for event in follow(who.bootstrap, who.topic_prefix, who.tenant, workflow_id):
+    ready = partial(say, "watching; Ctrl-C ends it")
+    async for event in follow(who.bootstrap, who.topic_prefix, who.tenant, workflow_id, on_ready=ready):
         put(event)
         if workflow_id and isinstance(event.body, ENDINGS):
             return

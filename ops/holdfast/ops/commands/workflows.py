@@ -19,6 +19,7 @@ from holdfast.ops.commands.acting import (
     goes_on,
     seconds,
     settled,
+    stopped,
 )
 from holdfast.ops.console import EXIT_REFUSED, CommandError, JsonOption, emit, say
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from holdfast.ops.answers import Event
     from holdfast.ops.client import Published
     from holdfast.schemas.record import Json
+
+ERROR_LIMIT = 400
 
 
 def register(app: typer.Typer) -> None:
@@ -81,9 +84,10 @@ async def _start(
         try:
             ending = await answers.ending(timeout_s=timeout_s)
         except TimeoutError:
-            raise CommandError(
+            error = CommandError(
                 f"{workflow_id} has not ended within the --timeout; it goes on", cure=f"holdfast show {workflow_id}"
-            ) from None
+            )
+            raise stopped(error, {**said, "status": "running"}, as_json=as_json) from None
     _say_ended(said, ending, as_json=as_json)
 
 
@@ -112,17 +116,12 @@ def _say_ended(said: dict[str, Any], ending: "Event", *, as_json: bool) -> None:
     output = getattr(body, "output", None)
     error_class = getattr(body, "error_class", "")
     error_message = getattr(body, "error_message", getattr(body, "reason", ""))
-    failed = status != "completed"
-    if as_json:
-        end = {"status": status, "output": output, "error_class": error_class, "error_message": error_message}
-        emit({**said, **end}, as_json=True)
-        if failed:
-            raise typer.Exit(EXIT_REFUSED)
-        return
-    if failed:
-        why = ": ".join(filter(None, [error_class, brief(error_message, 400)]))
-        raise CommandError(f"{said['workflow_id']} {status}: {why}", cure=f"holdfast show {said['workflow_id']}")
-    emit(output, as_json=True)
+    end = {"status": status, "output": output, "error_class": error_class, "error_message": error_message}
+    if status != "completed":
+        why = ": ".join(filter(None, [error_class, brief(error_message, ERROR_LIMIT)]))
+        error = CommandError(f"{said['workflow_id']} {status}: {why}", cure=f"holdfast show {said['workflow_id']}")
+        raise stopped(error, {**said, **end}, as_json=as_json)
+    emit({**said, **end} if as_json else output, as_json=True)
 
 
 def signal(

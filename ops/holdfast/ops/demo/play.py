@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from holdfast.ops.client import Client
 from holdfast.ops.demo import example
@@ -92,7 +93,7 @@ class _Play:
         await self._seen.until(e.WaitStarted)
         if not await projected(self._stage.project, timeout_s=STUCK_S):
             raise CommandError(f"ClickHouse did not have the journal within {STUCK_S:.0f} s of the kill")
-        self._went_on(killed, "ClickHouse has every event, and nothing waited for it")
+        self._went_on(killed, "ClickHouse has every event, though the workflow went on")
 
     async def _draft(self) -> None:
         model = self._stage.model
@@ -104,8 +105,8 @@ class _Play:
         if model:
             await entry(model, lambda call: call.get("rule") == "draft")
         killed = self._kill("orchestrator", "while the model was at work")
-        await self._seen.until(e.ModelCallCompleted, "draft")
-        self._went_on(killed, "its answer is taken, without asking twice")
+        back = partial(self._went_on, killed, "its answer is taken, without asking twice")
+        await self._seen.until(e.ModelCallCompleted, "draft", first=back)
 
     async def _approve_and_send(self) -> None:
         emails = self._stage.emails
@@ -121,8 +122,8 @@ class _Play:
         await entry(emails, lambda found: found["entry"] == "accepted")
         self._went_on(killed, "the approved e-mail is on its way")
         killed = self._kill("executor-tool", "between the e-mail's acceptance and its answer")
-        await self._seen.until(e.ToolCallCompleted, "send")
-        self._went_on(killed, "it has asked again, with the same key")
+        back = partial(self._went_on, killed, "it has asked again, with the same key")
+        await self._seen.until(e.ToolCallCompleted, "send", first=back)
 
     def _kill(self, role: str, point: str) -> "_Killed":
         self._stage.project.supervisor.signal(role, signal.SIGKILL)

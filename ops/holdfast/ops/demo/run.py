@@ -11,7 +11,7 @@ from holdfast.ops.demo import example
 from holdfast.ops.demo.figures import Figures, count, mistakes
 from holdfast.ops.demo.play import Audience, play
 from holdfast.ops.demo.screen import GOES_ON, Screen
-from holdfast.ops.demo.stage import Stage, real_model, stage
+from holdfast.ops.demo.stage import RealModel, Stage, real_model, stage
 from holdfast.ops.demo.witness import STUCK_S
 from holdfast.ops.errors import CommandError
 from holdfast.ops.history import history
@@ -20,8 +20,8 @@ from holdfast.ops.timeline import tell
 from holdfast.ops.trial.projected import projected
 from holdfast.ops.trial.sandbox import new_home
 
-# Called with all figures while everything still runs.
-Afterwards = Callable[[Figures, Stage], None]
+# Called with all figures while everything still runs, and with whether the folder stays in the end.
+Afterwards = Callable[[Figures, Stage, bool], None]
 
 
 def run(given_home: Path | None, screen: Screen, afterwards: Afterwards) -> Figures:
@@ -30,35 +30,46 @@ def run(given_home: Path | None, screen: Screen, afterwards: Afterwards) -> Figu
     Raises CommandError, also if the given folder is not empty.
     """
     model = real_model(load_settings())
-    screen.opening(scripted=model is None)
-    began_s = time.monotonic()
-    with _home(given_home) as home, ExitStack() as open_:
-        with screen.doing("starting Kafka, the engine, ClickHouse and the outside systems"):
-            on_stage = open_.enter_context(stage(home, model))
-        figures = asyncio.run(_perform(on_stage, screen, began_s))
-        on_stage.project.keep = given_home is not None or any(mistakes(figures))
-        _show(on_stage, screen, figures)
-        afterwards(figures, on_stage)
-        with screen.doing("stopping"):
-            open_.close()
+    home = new_home("demo") if given_home is None else _empty(given_home)
+    screen.opening(model)
+    stays = True
+    try:
+        with _running(home, model, screen) as (on_stage, began_s):
+            figures = asyncio.run(_perform(on_stage, screen, began_s))
+            stays = given_home is not None or any(mistakes(figures))
+            _show(on_stage, screen, figures)
+            afterwards(figures, on_stage, stays)
+    except KeyboardInterrupt:
+        stays = given_home is not None
+        raise
+    except CommandError as error:
+        raise CommandError(str(error), cure=error.cure or f"read the logs in {home}") from error
+    finally:
+        if not stays:
+            shutil.rmtree(home, ignore_errors=True)
     return figures
 
 
+def _empty(home: Path) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    if any(home.iterdir()):
+        raise CommandError(f"{home} is not empty", cure="name a folder that is, or leave --home out")
+    return home.resolve()
+
+
 @contextmanager
-def _home(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        given.mkdir(parents=True, exist_ok=True)
-        if any(given.iterdir()):
-            raise CommandError(f"{given} is not empty", cure="name a folder that is, or leave --home out")
-    home = (given or new_home("demo")).resolve()
-    try:
-        yield home
-    except KeyboardInterrupt:
-        if given is None:
-            shutil.rmtree(home, ignore_errors=True)
-        raise
-    except CommandError as error:
-        raise CommandError(str(error), cure=error.cure or f"the logs are in {home}/logs") from error
+def _running(home: Path, model: RealModel | None, screen: Screen) -> Iterator[tuple[Stage, float]]:
+    """The stage, and when its start began on the monotonic clock."""
+    began_s = time.monotonic()
+    with ExitStack() as open_:
+        with screen.doing("starting Kafka, the engine, ClickHouse and the outside systems"):
+            on_stage = open_.enter_context(stage(home, model))
+        on_stage.project.keep = True  # the folder is ours to remove
+        try:
+            yield on_stage, began_s
+        finally:
+            with screen.doing("stopping everything"):
+                open_.close()
 
 
 async def _perform(on_stage: Stage, screen: Screen, began_s: float) -> Figures:

@@ -1,11 +1,10 @@
 """How the demo looks: one line per thing that happens, then the story out of ClickHouse, then the sums."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -14,12 +13,13 @@ from holdfast.ops import timeline_text
 from holdfast.ops.demo import story
 from holdfast.ops.demo.figures import Figures, mistakes
 from holdfast.ops.demo.play import Kill
+from holdfast.ops.demo.stage import RealModel
 from holdfast.ops.demo.witness import Event
 from holdfast.ops.event_text import safe
-from holdfast.ops.timeline import Timeline
+from holdfast.ops.screen import live, show
+from holdfast.ops.timeline_model import Timeline
 
 WHO_WIDTH = 16
-PIPE_WIDTH = 10_000
 GOES_ON = "the workflow goes on"
 
 _WHO_STYLES = {story.ENGINE: "dim", story.CUSTOMER: "cyan", story.AGENT: "magenta"}
@@ -29,18 +29,19 @@ class Screen:
     """Everything that is printed for people, on standard output. `quiet` prints nothing."""
 
     def __init__(self, *, quiet: bool) -> None:
-        # A pipe or file has no width: nothing may be cut or wrapped there.
-        width = None if sys.stdout.isatty() else PIPE_WIDTH
-        self._console = Console(file=sys.stdout, width=width, highlight=False, quiet=quiet)
+        self._console = live()
+        self._console.quiet = quiet
         self._storyteller = story.Storyteller()
         self._began_s = 0.0
         self._status: Status | None = None
 
-    def opening(self, *, scripted: bool) -> None:
+    def opening(self, model: RealModel | None) -> None:
         """What this is going to be."""
         self._say(Text("A support ticket, answered by an agent on Kafka, Faust and ClickHouse.", "bold"))
         self._say("Everything runs here and is real. Four processes get killed on the way.")
-        if scripted:
+        if model:
+            self._say(f"The model is {model['model_name']} at {model['model_base_url']}.")
+        else:
             self._say("Only the model's answers are scripted (provider=scripted); for a real model set")
             self._say("OPENAI_API_KEY, or OPENAI_BASE_URL and OPENAI_MODEL for any other server.")
         self._say()
@@ -77,12 +78,12 @@ class Screen:
     def timeline(self, told: Timeline) -> None:
         """The story as `holdfast show` tells it."""
         self._title(f"The same out of ClickHouse, as `holdfast show {told.workflow_id}` has it")
-        self._say(timeline_text.render(told, int(time.time() * 1000)))
+        self._block(timeline_text.render(told, int(time.time() * 1000)))
 
     def sums(self, figures: Figures) -> None:
         """The figures and the verdict."""
         self._title("Does it add up?")
-        self._say(sums(figures))
+        self._block(sums(figures))
         self._say()
         wrong = list(mistakes(figures))
         for mistake in wrong:
@@ -93,13 +94,13 @@ class Screen:
 
     def ending(self, commands: Sequence[tuple[str, str]]) -> None:
         """What to type next: (command, what it is good for)."""
-        self._title("What next?")
+        self._title("Try next")
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True)
         grid.add_column(style="dim")
         for command, meaning in commands:
             grid.add_row(command, meaning)
-        self._say(grid)
+        self._block(grid)
 
     def _title(self, text: str) -> None:
         self._say()
@@ -117,6 +118,10 @@ class Screen:
     def _now(self, what: str) -> None:
         if self._status:
             self._status.update(Text(what))
+
+    def _block(self, renderable: RenderableType) -> None:
+        if not self._console.quiet:
+            show(renderable)
 
     def _say(self, text: RenderableType = "") -> None:
         self._console.print(text)

@@ -19,6 +19,10 @@ OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-4.1-mini"
 
 
+RealModel = Mapping[str, Any]
+"""The settings of a model that is not scripted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """Everything that runs. `model` is None if a real model answers."""
@@ -30,7 +34,7 @@ class Stage:
     definition: Definition
 
 
-def real_model(user: Settings) -> dict[str, Any] | None:
+def real_model(user: Settings) -> RealModel | None:
     """The settings of the user's model, None if there is none. Raises CommandError if they do not suffice."""
     if not user.model_base_url and not user.model_api_key:
         return None
@@ -47,7 +51,7 @@ def real_model(user: Settings) -> dict[str, Any] | None:
 
 
 @contextmanager
-def stage(home: Path, model: Mapping[str, Any] | None) -> Iterator[Stage]:
+def stage(home: Path, model: RealModel | None) -> Iterator[Stage]:
     """The running stage in `home`, with the user's `model` or a scripted one; all of it ends with the context.
 
     Raises CommandError.

@@ -33,9 +33,7 @@ class Witness:
         self._sequence = 0
         self.model_intents: set[tuple[str, int]] = set()
 
-    async def until(
-        self, wanted: type[Record], step: str = "", *, first: Callable[[], None] = lambda: None
-    ) -> Event:
+    async def until(self, wanted: type[Record], step: str = "", *, first: Callable[[], None] = lambda: None) -> Event:
         """The next event of a type (and of a step, if one is given); `first` is called before it is handed on.
 
         Raises CommandError if the workflow ends otherwise, a request is refused, or nothing comes for too long.
