@@ -35,7 +35,9 @@ async def start(outside: Outside, first: int, count: int, definition: str = "tes
     return names
 
 
-async def test_records_that_come_while_a_worker_seeks_are_folded(broker: Broker, topics: str, worker: NewWorker) -> None:
+async def test_records_that_come_while_a_worker_seeks_are_folded(
+    broker: Broker, topics: str, worker: NewWorker
+) -> None:
     """Faust seeks, then clears its queues, then goes on: nothing may have been fetched in between."""
     async with Outside(broker.bootstrap, topics) as outside:
         await outside.client.publish(chain(20))

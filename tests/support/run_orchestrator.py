@@ -1,25 +1,30 @@
 """`python run_orchestrator.py JSON`: an orchestrator worker as a process of its own, for tests.
 
-JSON has OrchestratorConfig's fields; `pause_after_seek_s` makes Faust slow between seeking and going on.
+JSON has OrchestratorConfig's fields; `pause_after_seek_s` makes Faust wait after seeking, so long or until a message
+waits to be taken.
 """
 
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from holdfast.streams.faustkit.transport import FastConsumer
 from holdfast.streams.orchestrator import OrchestratorConfig, run_worker
 
 
 def pause_after_seek(seconds: float) -> None:
-    seek = FastConsumer.perform_seek
+    seek: Any = FastConsumer.perform_seek
 
-    async def slow_seek(self: FastConsumer) -> None:
+    async def slow_seek(self: Any) -> None:
         await seek(self)
-        await asyncio.sleep(seconds)
+        give_up_at = time.monotonic() + seconds
+        while time.monotonic() < give_up_at and all(queue.empty() for queue in self.app.flow_control._queues):
+            await asyncio.sleep(0)
 
-    FastConsumer.perform_seek = slow_seek
+    FastConsumer.perform_seek = slow_seek  # type: ignore[method-assign,assignment]
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """The story of a workflow, told from journals that the real driver made."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -238,7 +239,7 @@ def test_a_model_loop_shows_attempts_answers_and_why_an_answer_was_not_accepted(
     text = text_of(timeline, scenario.now_ms)
     assert "rate_limited: slow down; again at" in text
     assert "attempt 2" in text
-    assert "scripted; 10 in, 5 out; $0.0000" in text
+    assert "scripted; 10 in, 5 out; $0.000007" in text
     assert "not accepted" in text
     assert "3 model calls (3 scripted), 30 tokens in, 15 out; 1 tool call" in text
 
@@ -322,6 +323,14 @@ def test_an_unknown_outcome_shows_the_key_to_look_for_and_what_to_read() -> None
     assert "next  holdfast cancel w-1" in text
 
 
+def test_only_codes_of_the_engine_are_offered_for_explanation() -> None:
+    assert [matter.command for matter in matters(story_of(an_approval_that_nobody_decides()))] == [""]
+    s = Scenario(define({"look": {"kind": "tool", "tool": "look", "retry": {"max_attempts": 1}, "next": "end"}}))
+    s.start()
+    s.failure(s.take(), "unavailable")
+    assert [matter.command for matter in matters(story_of(s))] == ["holdfast explain unavailable"]
+
+
 def test_a_step_that_is_entered_again_is_a_visit_of_its_own() -> None:
     timeline = story_of(a_failure_that_is_caught_and_a_second_visit())
     entered = [(v.step, v.visit, v.status) for v in timeline.story if isinstance(v, Visit)]
@@ -349,6 +358,9 @@ def test_a_late_report_is_noted_and_counts_for_nothing() -> None:
     assert isinstance(call, Call)
     assert [(a.status, a.executor_id) for a in call.attempts] == [("failed", "x1"), ("completed", "x2")]
     assert call.attempts[0].error_class == "lease_expired"
+    text = text_of(timeline, timeline.updated_at_ms)
+    assert "30.0 s    tool slow    keyed {}; lease_expired: x1 was not heard of" in text
+    assert re.search(r"attempt 2 +completed", text)
     assert [entry.kind for entry in timeline.story if isinstance(entry, Notice)] == ["late"]
 
 

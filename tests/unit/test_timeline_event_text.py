@@ -77,7 +77,8 @@ def test_a_time_that_no_calendar_has_is_shown_as_the_last_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("microusd", "text"), [(0, "$0.00"), (1_200, "$0.0012"), (999_999, "$1.0000"), (1_000_000, "$1.00")]
+    ("microusd", "text"),
+    [(0, "$0.00"), (7, "$0.000007"), (12_000, "$0.0120"), (999_999, "$1.0000"), (1_000_000, "$1.00")],
 )
 def test_small_amounts_of_money_keep_their_digits(microusd: int, text: str) -> None:
     assert money(microusd) == text

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from holdfast.ops.errors import CommandError
 from holdfast.ops.kafka import KAFKA_TIMEOUT_S, consumer_at, partition_count, reaching, seek_to_ends
-from holdfast.schemas.codec import DecodeError, decode, decode_row
+from holdfast.schemas.codec import DecodeError, decode, decode_row, peek
 from holdfast.schemas.events import InputRejected
 from holdfast.schemas.ids import workflow_key
 from holdfast.schemas.partitioner import partition_of
@@ -24,7 +24,6 @@ from holdfast.schemas.record import Message, Record
 from holdfast.schemas.results import RequestRejected
 from holdfast.schemas.state import PartitionRow
 from holdfast.schemas.topics import CHANGELOG, ENDINGS, INBOX, JOURNAL, RESULTS
-from holdfast.streams.rows import PARTITION_ROW_KEY
 
 VERDICT_TIMEOUT_S = 10.0
 POLL_MS = 200
@@ -193,11 +192,15 @@ class Answers:
             self._refused[body.request_id] = Refused(code=body.code, message=body.message)
 
     def _take_input(self, record: Any) -> None:
-        if record.key == self._key:
+        if record.key != self._key:
+            return
+        try:
             self._inbox_offsets[decode(record.value).meta.event_id] = record.offset
+        except DecodeError:
+            return  # a stranger's: what this client sends can be read
 
     def _take_row(self, record: Any) -> None:
-        if record.key == PARTITION_ROW_KEY and record.value is not None:
-            row = decode_row(record.value)
-            if isinstance(row, PartitionRow):
-                self._folded_to = max(self._folded_to, row.inbox_offset)
+        if record.value is None or peek(record.value).name != PartitionRow.__name__:
+            return  # a workflow's row, or the end of one
+        row = cast("PartitionRow", decode_row(record.value))
+        self._folded_to = max(self._folded_to, row.inbox_offset)

@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from types import TracebackType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -20,7 +20,9 @@ from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.ids import workflow_key
 from holdfast.schemas.record import EventMeta, Json, Message, Record
 from holdfast.schemas.topics import DEFINITIONS, REQUESTS, Topic
-from holdfast.streams.core.definition import Definition
+
+if TYPE_CHECKING:
+    from holdfast.streams.core.definition import Definition
 
 SOURCE = "/holdfast/client"
 
@@ -68,7 +70,7 @@ class Client:
         if self._producer is not None:
             await closed(self._producer.stop())
 
-    async def publish(self, definition: Definition, *, event_id: str | None = None) -> Receipt:
+    async def publish(self, definition: "Definition", *, event_id: str | None = None) -> Receipt:
         """Make a definition the newest of its name; workflows that run keep theirs."""
         body = DefinitionPublished(name=definition.name, definition_hash=definition.hash, body=definition.body())
         return await self._send(DEFINITIONS, definition.hash, body, "", event_id)

@@ -62,7 +62,8 @@ def until(at_ms: int, now_ms: int) -> str:
 
 def money(microusd: int) -> str:
     """Dollars, with as many digits as small amounts need."""
-    return f"${microusd / 1_000_000:.2f}" if microusd >= 1_000_000 or not microusd else f"${microusd / 1_000_000:.4f}"
+    digits = 2 if microusd >= 1_000_000 or not microusd else 4 if microusd >= 10_000 else 6
+    return f"${microusd / 1_000_000:.{digits}f}"
 
 
 def short_hash(text: str) -> str:

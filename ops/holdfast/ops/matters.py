@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.ops.cures import EXPLANATIONS
 from holdfast.ops.timeline_model import Approval, Call, Sleep, Timeline, Visit, Wait
 
 
@@ -36,9 +37,13 @@ def matters(timeline: Timeline) -> list[Matter]:
 
 
 def _explained(kind: str, code: str, message: str) -> Matter:
-    return Matter(
-        kind=kind, step="", what=f"{code}: {message}" if message else code, command=f"holdfast explain {code}"
-    )
+    what = f"{code}: {message}" if message else code
+    return Matter(kind=kind, step="", what=what, command=_explain(code))
+
+
+def _explain(code: str) -> str:
+    # Tools and `fail` steps give codes of their own, of which the engine knows nothing.
+    return f"holdfast explain {code}" if code in EXPLANATIONS else ""
 
 
 def _wait_matter(timeline: Timeline, visit: Visit, wait: Wait) -> Matter | None:
@@ -78,8 +83,8 @@ def _call_matter(_timeline: Timeline, visit: Visit, call: Call) -> Matter | None
     attempt = call.last
     if attempt.status == "failed" and attempt.retry_at_ms:
         what = f"the next attempt of {call.kind} {call.name} after {attempt.error_class}"
-        command = f"holdfast explain {attempt.error_class}"
-        return Matter(kind="retry", step=visit.step, what=what, until_ms=attempt.retry_at_ms, command=command)
+        until_ms, command = attempt.retry_at_ms, _explain(attempt.error_class)
+        return Matter(kind="retry", step=visit.step, what=what, until_ms=until_ms, command=command)
     if attempt.status != "open":
         return None
     # Short reads need no claim, so an open call without an executor is normal for moments, not for minutes.

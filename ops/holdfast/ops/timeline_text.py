@@ -132,17 +132,25 @@ def _call(call: Call, now_ms: int) -> Iterator[Line]:
     asked = "" if call.kind == "model" else f"{call.effect} {brief(call.arguments, ARGUMENTS_LIMIT)}"
     for attempt in call.attempts:
         first, last = attempt is call.attempts[0], attempt is call.last
+        outcome = _outcome(attempt, now_ms)
         answered = _answer(call) if last and call.provider else ""
         yield Line(
             at_ms=attempt.requested_at_ms,
-            took_ms=None if attempt.ended_at_ms is None else attempt.duration_ms,
+            took_ms=_took_ms(attempt),
             depth=1 if first else 2,
             what=name if first else f"attempt {attempt.number}",
-            detail="; ".join(filter(None, [asked if first else "", answered, _outcome(attempt, now_ms)])),
+            detail="; ".join(filter(None, [asked if first else "", answered, outcome])) or attempt.status,
             style=_ATTEMPT_STYLES.get(attempt.status, ""),
         )
     for reason in call.rejections:
         yield Line(at_ms=None, took_ms=None, depth=2, what="not accepted", detail=brief(reason), style="yellow")
+
+
+def _took_ms(attempt: Attempt) -> int | None:
+    if attempt.ended_at_ms is None:
+        return None
+    # Whoever was not heard of again could not say how long it took.
+    return attempt.duration_ms or attempt.ended_at_ms - attempt.requested_at_ms
 
 
 def _answer(call: Call) -> str:

@@ -1,5 +1,6 @@
 """Definitions as text: YAML in, a definition or every mistake with its line out."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,18 @@ from holdfast.streams.core.compile import InvalidDefinition, Path, Problem, prob
 from holdfast.streams.core.definition import Definition
 
 SIZE_LIMIT_BYTES = 1_048_576
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with JSON's scalars: a step named `no` or `on` is a step, and a date is text."""
+
+
+_DROPPED = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _DROPPED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +55,8 @@ def parse_definition(text: str, file: str, tools: Mapping[str, Mapping[str, obje
             file, (_at(Problem(path=(), message="the file is too large", cure="keep it under 1 MiB"), {}),)
         )
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader with fewer scalars)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         problem = Problem(path=(), message=f"not YAML: {getattr(exc, 'problem', exc)}", cure="correct the syntax")

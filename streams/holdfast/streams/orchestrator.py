@@ -23,6 +23,7 @@ from holdfast.streams.definitions import DefinitionReader
 from holdfast.streams.driver import Driver
 from holdfast.streams.faustkit.app import build_app
 from holdfast.streams.faustkit.exit import die
+from holdfast.streams.faustkit.flow import hold_flow
 from holdfast.streams.faustkit.schema import FramedSchema
 from holdfast.streams.faustkit.send import DurableSender, Outgoing
 from holdfast.streams.ingress import Admission
@@ -108,6 +109,7 @@ class Orchestrator:
 
     async def recover(self) -> None:
         """Fold the journal's tail into the rows of every assigned partition. Runs before any batch of a generation."""
+        # hold_flow(self.app)
         if self.definitions.started is False:
             await self.start()
         partitions = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._inbox}

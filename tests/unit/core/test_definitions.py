@@ -79,6 +79,12 @@ def test_text_that_is_not_a_definition_is_refused_with_a_sentence(text: str) -> 
     assert mistakes(text)
 
 
+def test_words_that_old_yaml_takes_for_booleans_and_dates_are_text() -> None:
+    text = HEAD.replace("start: a", "start: no") + "  no: {kind: succeed, output: [on, yes, 2026-01-01, true]}\n"
+    step = parse_definition(text, "t", TOOLS).steps["no"]
+    assert getattr(step, "output", None) == ["on", "yes", "2026-01-01", True]
+
+
 def test_a_workflow_without_a_deadline_is_refused() -> None:
     assert mistakes("name: test\nstart: a\nsteps:\n  a: {kind: succeed}\n") == [(1, "Field required")]
 

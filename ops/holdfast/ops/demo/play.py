@@ -93,7 +93,7 @@ class _Play:
         await self._seen.until(e.WaitStarted)
         if not await projected(self._stage.project, timeout_s=STUCK_S):
             raise CommandError(f"ClickHouse did not have the journal within {STUCK_S:.0f} s of the kill")
-        self._went_on(killed, "ClickHouse has every event, though the workflow went on")
+        self._went_on(killed, "ClickHouse has caught up with the workflow")
 
     async def _draft(self) -> None:
         model = self._stage.model
@@ -121,18 +121,21 @@ class _Play:
         await self._seen.until(e.ToolCallRequested, "send")
         await entry(emails, lambda found: found["entry"] == "accepted")
         self._went_on(killed, "the approved e-mail is on its way")
-        killed = self._kill("executor-tool", "between the e-mail's acceptance and its answer")
-        back = partial(self._went_on, killed, "it has asked again, with the same key")
+        killed = self._kill("executor-tool", "before the e-mail system could answer")
+        back = partial(self._went_on, killed, "it has asked again, same key")
         await self._seen.until(e.ToolCallCompleted, "send", first=back)
 
     def _kill(self, role: str, point: str) -> "_Killed":
-        self._stage.project.supervisor.signal(role, signal.SIGKILL)
-        killed = _Killed(role=role, point=point, at_s=time.monotonic())
+        supervisor = self._stage.project.supervisor
+        killed = _Killed(role=role, point=point, pid=supervisor.pid(role), at_s=time.monotonic())
+        supervisor.signal(role, signal.SIGKILL)
         self._audience.killed(role, point)
         return killed
 
     def _went_on(self, killed: "_Killed", outcome: str) -> None:
         down_s = time.monotonic() - killed.at_s
+        if killed.pid is None or self._stage.project.supervisor.pid(killed.role) == killed.pid:
+            raise CommandError(f"{killed.role} was not killed")
         kill = Kill(role=killed.role, point=killed.point, down_s=down_s, outcome=outcome)
         self._kills.append(kill)
         self._audience.went_on(kill)
@@ -142,4 +145,5 @@ class _Play:
 class _Killed:
     role: str
     point: str
+    pid: int | None
     at_s: float

@@ -13,6 +13,7 @@ AGENT = "agent"
 TICKETS = "ticket system"
 EMAILS = "e-mail system"
 CUSTOMER = "customer"
+QUOTE_LIMIT = 55
 
 Said = tuple[str, str]
 """Who, and what."""
@@ -38,7 +39,7 @@ class Storyteller:
 
 
 def _quoted(text: object) -> str:
-    return f'"{brief(text)}"'
+    return f'"{brief(text, QUOTE_LIMIT)}"'
 
 
 def _begun(body: e.WorkflowStarted, _meta: EventMeta) -> Said:
