@@ -82,7 +82,8 @@ class Outside:
     """Everything around the engine: a client that asks, an executor that answers every tool task, and the results.
 
     An async context manager; `endings` has the type of the last event of each workflow that ended, `rejections` the
-    codes of refused requests, `events` every journal record in the order in which it was read.
+    codes of refused requests, `events` every journal record and `tasks` every task in the order they were read. Tasks
+    are answered while `answering` is true, the others by `answer_all`.
     """
 
     def __init__(self, bootstrap: str, prefix: str, *, answering: bool = True) -> None:
@@ -90,6 +91,7 @@ class Outside:
         self.endings: dict[str, str] = {}
         self.rejections: list[str] = []
         self.events: list[Message[Record]] = []
+        self.tasks: list[Message[Record]] = []
         self.answering = answering
         self._bootstrap, self._prefix = bootstrap, prefix
 
@@ -161,10 +163,19 @@ class Outside:
     async def _event(self, message: Message[Record]) -> None:
         self.events.append(message)
 
+    async def answer_all(self) -> None:
+        """Answer every task that was read so far, also those that were answered before."""
+        for message in list(self.tasks):
+            await self._answer(message)
+
     async def _task(self, message: Message[Record]) -> None:
+        self.tasks.append(message)
+        if self.answering:
+            await self._answer(message)
+
+    async def _answer(self, message: Message[Record]) -> None:
         task = message.body
-        if not self.answering or not isinstance(task, RunToolCall):
-            return
+        assert isinstance(task, RunToolCall)
         result = ReportToolResult(
             effect_key=task.effect_key, attempt=task.attempt, executor_id="x1", result={"ok": True}, duration_ms=1
         )

@@ -21,10 +21,11 @@ def pause_after_seek(seconds: float) -> None:
     async def slow_seek(self: Any) -> None:
         await seek(self)
         give_up_at = time.monotonic() + seconds
-        while time.monotonic() < give_up_at and all(queue.empty() for queue in self.app.flow_control._queues):
+        queues = self.app.flow_control._queues
+        while time.monotonic() < give_up_at and all(queue.empty() for queue in queues):  # noqa: ASYNC110
             await asyncio.sleep(0)
 
-    FastConsumer.perform_seek = slow_seek  # type: ignore[method-assign,assignment]
+    FastConsumer.perform_seek = slow_seek  # type: ignore[method-assign]
 
 
 def main() -> int:

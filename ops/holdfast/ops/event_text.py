@@ -184,6 +184,4 @@ def event_line(event: Message[Record], *, with_id: bool = False) -> Text:
     cells.append((says(event.body), STYLES.get(type(event.body), "")))
     if meta.actor_kind in _WORTH_NAMING and meta.index == 0:
         cells.append((f"({safe(meta.actor_id)})", "dim"))
-    line = Text("  ").join([Text(*cell) for cell in cells])
-    line.no_wrap, line.overflow = True, "ellipsis"
-    return line
+    return Text("  ").join([Text(*cell) for cell in cells])

@@ -1,17 +1,25 @@
 """Rich text on standard output: fitted to a terminal; plain, unwrapped and without trailing blanks in a pipe."""
 
 import sys
+from collections.abc import Callable
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 UNLIMITED = 10_000
 
 
-def live(*, stderr: bool = False) -> Console:
-    """A console for lines that come one by one: cut to a terminal's width, whole in a pipe."""
+def live(*, stderr: bool = False) -> Callable[[Text], None]:
+    """A function that prints lines as they come: cut to a terminal's width, whole in a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else UNLIMITED
-    return Console(width=width, file=stream, highlight=False, markup=False, emoji=False)
+    console = Console(width=width, file=stream, highlight=False, markup=False, emoji=False)
+
+    def put(line: Text) -> None:
+        console.print(line, no_wrap=True, overflow="ellipsis")
+        stream.flush()
+
+    return put
 
 
 def show(*renderables: RenderableType) -> None:

@@ -109,7 +109,7 @@ class Orchestrator:
 
     async def recover(self) -> None:
         """Fold the journal's tail into the rows of every assigned partition. Runs before any batch of a generation."""
-        # hold_flow(self.app)
+        hold_flow(self.app)
         if self.definitions.started is False:
             await self.start()
         partitions = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._inbox}

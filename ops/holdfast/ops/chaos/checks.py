@@ -19,6 +19,8 @@ from holdfast.schemas.state import PartitionRow
 from holdfast.schemas.topics import CHANGELOG, INBOX, JOURNAL
 from holdfast.streams import audit
 
+# A call of a keyed tool that is made again under its key is what recovery does; the outside system counts what it did.
+EXPECTED = "repeated_effects"
 CHAIN_FINDINGS = ("hash_mismatches", "broken_links", "gaps", "missing_heads", "missing_tails", "forks")
 
 
@@ -95,6 +97,7 @@ async def count(project: Sandbox, entries: Iterable[Mapping[str, Any]]) -> dict[
         "tasks_unexpected": len(topics.tasks_unexpected),
         "decisions_cut_short": topics.decisions_cut_short,
         "chain_broken": sum(chain[name] for name in CHAIN_FINDINGS),
+        "effects_unasked": chain["unrequested_effects"] + chain["unapproved_effects"],
         "journal_events": topics.journal_events,
         "repeats": topics.repeats,
         "effects": effects.accepted,
@@ -108,7 +111,7 @@ async def count(project: Sandbox, entries: Iterable[Mapping[str, Any]]) -> dict[
                 "effects_missing": effects.missing,
                 "effects_unrecorded": effects.unrecorded,
                 "clickhouse": [*tables.missing_samples, *tables.extra_samples, *tables.differing_samples],
-                "chain": chain["where"],
+                "audit": [place for place in chain["where"] if place["finding"] != EXPECTED],
             }.items()
             if items
         },

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from itertools import cycle, islice
 
 import psutil
 
+from holdfast.ops.errors import CommandError
 from holdfast.ops.supervisor import Supervisor
 
 SESSION_TIMEOUT_MS = 6_000
@@ -74,7 +76,7 @@ class Hand:
     async def carry_out(self, faults: Sequence[Fault]) -> None:
         """Every fault at its time from now on; returns when the last suspended process goes on.
 
-        Raises TimeoutError if a role that is to be hit does not run for half a minute.
+        Raises an ExceptionGroup with a CommandError if a role that is to be hit does not run for half a minute.
         """
         began = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as suspensions:
@@ -90,10 +92,12 @@ class Hand:
                 self._heard(fault)
 
     async def _process(self, role: str) -> psutil.Process:
-        async with asyncio.timeout(ROLE_WAIT_S):
-            while (pid := self._supervisor.pid(role)) is None:  # noqa: ASYNC110 - a thread knows, and tells nobody
-                await asyncio.sleep(POLL_S)
-        return psutil.Process(pid)
+        give_up_at = time.monotonic() + ROLE_WAIT_S
+        while time.monotonic() < give_up_at:
+            if (pid := self._supervisor.pid(role)) is not None:
+                return psutil.Process(pid)
+            await asyncio.sleep(POLL_S)
+        raise CommandError(f"{role} does not run, and was not started again within {ROLE_WAIT_S:.0f} s")
 
 
 async def _resume(process: psutil.Process, after_s: float) -> None:

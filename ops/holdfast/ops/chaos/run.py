@@ -35,6 +35,7 @@ MUST_BE_ZERO = (
     "tasks_unexpected",
     "decisions_cut_short",
     "chain_broken",
+    "effects_unasked",
     "not_completed",
 )
 
@@ -126,9 +127,15 @@ async def _with_load(world: World, hand: Hand, plan: Plan) -> None:
             work.create_task(_unless_ended(world.all_finished(), answering))
     except TimeoutError:
         return
+    except ExceptionGroup as group:
+        raise _first_of(group) from group
     finally:
         answering.cancel()
         await asyncio.wait([answering])
+
+
+def _first_of(error: Exception) -> Exception:
+    return _first_of(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 async def _unless_ended(work: Any, other: "asyncio.Task[None]") -> None:

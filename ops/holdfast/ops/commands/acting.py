@@ -115,7 +115,7 @@ def goes_on(verdict: "Folded | Repeated") -> str:
         return "nothing changed: the same request was folded before"
     last = verdict.events[-1].body
     if type(last) in ENDINGS:
-        return f"the workflow is {ENDINGS[type(last)]}"
+        return f"the workflow has ended: {ENDINGS[type(last)]}"
     entered = [event.body.step for event in verdict.events if isinstance(event.body, StepStarted)]
     return f"the workflow goes on with {entered[-1]}" if entered else "the workflow goes on as before"
 

@@ -2,7 +2,8 @@
 
 import math
 import secrets
-from typing import Annotated
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -57,13 +58,18 @@ def chaos(
     if as_json:
         emit(result, as_json=True)
     else:
-        emit(
-            [
-                {"count": name, "value": value, "": "off" if name in MUST_BE_ZERO and value else ""}
-                for name, value in result.items()
-            ]
-        )
+        emit(rows_of(result, MUST_BE_ZERO))
     if "home" in result:
         say(f"the folder is kept: {result['home']}")
     if not passed(result):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def rows_of(result: Mapping[str, Any], must_be_zero: Collection[str]) -> list[dict[str, Any]]:
+    """The result as rows for people; what is off is marked."""
+    rows = []
+    for name, value in result.items():
+        text = [f"{count} x {what}" for what, count in value.items()] if isinstance(value, Mapping) else value
+        verdict = ("off" if value else "ok") if name in must_be_zero else ""
+        rows.append({"figure": name.replace("_", " "), "value": text, "": verdict})
+    return [row for row in rows if row["value"] != []]

@@ -192,10 +192,9 @@ def _show_events(messages: "list[Message[Record]]", *, as_json: bool) -> None:
         ]
         emit(rows, as_json=True)
         return
-    from holdfast.ops.event_text import event_line
-    from holdfast.ops.screen import show as show_text
-
-    show_text(*[event_line(message) for message in messages])
+    put = _text_line(with_id=False)
+    for message in messages:
+        put(message)
 
 
 def state(
@@ -284,13 +283,8 @@ def _text_line(*, with_id: bool) -> "Callable[[Message[Record]], None]":
     from holdfast.ops.event_text import event_line
     from holdfast.ops.screen import live
 
-    console = live()
-
-    def put(event: "Message[Record]") -> None:
-        console.print(event_line(event, with_id=with_id))
-        sys.stdout.flush()
-
-    return put
+    put = live()
+    return lambda event: put(event_line(event, with_id=with_id))
 
 
 def _since(text: str) -> str:

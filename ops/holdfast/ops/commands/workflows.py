@@ -95,8 +95,8 @@ def _progress() -> "Callable[[Event], None]":
     from holdfast.ops.event_text import event_line
     from holdfast.ops.screen import live
 
-    console = live(stderr=True)
-    return lambda event: console.print(event_line(event))
+    put = live(stderr=True)
+    return lambda event: put(event_line(event))
 
 
 def _say_started(said: dict[str, Any], definition: "Published", *, as_json: bool) -> None:

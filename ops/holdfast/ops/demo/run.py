@@ -30,8 +30,10 @@ def run(given_home: Path | None, screen: Screen, afterwards: Afterwards) -> Figu
     Raises CommandError, also if the given folder is not empty.
     """
     model = real_model(load_settings())
-    home = new_home("demo") if given_home is None else _empty(given_home)
+    if given_home is not None:
+        _make_empty(given_home)
     screen.opening(model)
+    home = (given_home or new_home("demo")).resolve()
     stays = True
     try:
         with _running(home, model, screen) as (on_stage, began_s):
@@ -39,7 +41,7 @@ def run(given_home: Path | None, screen: Screen, afterwards: Afterwards) -> Figu
             stays = given_home is not None or any(mistakes(figures))
             _show(on_stage, screen, figures)
             afterwards(figures, on_stage, stays)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError, SystemExit):  # somebody has seen enough; rich exits on a closed pipe
         stays = given_home is not None
         raise
     except CommandError as error:
@@ -50,11 +52,10 @@ def run(given_home: Path | None, screen: Screen, afterwards: Afterwards) -> Figu
     return figures
 
 
-def _empty(home: Path) -> Path:
+def _make_empty(home: Path) -> None:
     home.mkdir(parents=True, exist_ok=True)
     if any(home.iterdir()):
         raise CommandError(f"{home} is not empty", cure="name a folder that is, or leave --home out")
-    return home.resolve()
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """How the demo looks: one line per thing that happens, then the story out of ClickHouse, then the sums."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ from holdfast.ops.demo.play import Kill
 from holdfast.ops.demo.stage import RealModel
 from holdfast.ops.demo.witness import Event
 from holdfast.ops.event_text import safe
-from holdfast.ops.screen import live, show
+from holdfast.ops.screen import UNLIMITED, show
 from holdfast.ops.timeline_model import Timeline
 
 WHO_WIDTH = 16
@@ -29,8 +30,8 @@ class Screen:
     """Everything that is printed for people, on standard output. `quiet` prints nothing."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = live()
-        self._console.quiet = quiet
+        width = None if sys.stdout.isatty() else UNLIMITED
+        self._console = Console(width=width, highlight=False, markup=False, emoji=False, quiet=quiet)
         self._storyteller = story.Storyteller()
         self._began_s = 0.0
         self._status: Status | None = None

@@ -69,7 +69,7 @@ def sandbox(
     report: Report = silent,
     **settings: Any,
 ) -> Iterator[Sandbox]:
-    """A running project in `home`, stopped and removed in the end unless its `keep` was set.
+    """A running project in `home`, stopped and removed in the end unless its `keep` was set or an error passes.
 
     `environment` is added to that of its processes; `settings` are those that differ from the defaults. Until it is
     closed this process works in `home` too, without the variables that hold settings. Raises CommandError.
@@ -85,7 +85,7 @@ def sandbox(
         try:
             supervisor.start()
             yield running
-        except BaseException:
+        except Exception:
             running.keep = True
             raise
         finally:
