@@ -366,7 +366,10 @@ def test_an_id_is_used_once_and_an_input_must_fit(cli: Cli) -> None:
 
 def test_a_cancelled_workflow_says_who_and_why(cli: Cli) -> None:
     workflow_id = started_waiter(cli)
-    assert "the workflow has ended: cancelled" in cli.ok("cancel", workflow_id, "--reason", "Not needed.", "--as", "mia").out
+    assert (
+        "the workflow has ended: cancelled"
+        in cli.ok("cancel", workflow_id, "--reason", "Not needed.", "--as", "mia").out
+    )
     told = cli.shows(workflow_id, lambda told: told["status"] == "cancelled")
     assert told["error_message"] == "Not needed."
     last = cli.ok("show", workflow_id, "--events", "--json").json[-1]

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.projections.rows import PROMOTED
 from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
@@ -240,6 +241,14 @@ def test_statuses_move_along_the_table_and_an_end_is_the_end(schedule: list[int]
         if state is not None and after.status is not state.status:
             assert after.status in TRANSITIONS[state.status]
         state = after
+
+
+@settings(max_examples=100)
+@given(schedules)
+def test_the_status_in_the_tables_is_the_live_one(schedule: list[int]) -> None:
+    scenario = run(schedule).scenario
+    said = [PROMOTED[type(message.body)].constants.get("status", "") for message in scenario.journal]
+    assert [status for status in said if status][-1] == scenario.state.status
 
 
 @settings(max_examples=150)

@@ -24,6 +24,7 @@ FIGURES = {
     },
     "handoff_ms": {"p50": 7.5, "p99": 20.0},
     "event_to_row_ms": {"p50": 300.0, "p99": 900.0},
+    "journal_to_row_ms": {"p50": 200.0, "p99": 700.0},
 }
 
 

@@ -48,11 +48,6 @@ def test_every_field_of_the_meta_has_a_column() -> None:
     assert set(META_COLUMNS.values()) == {field.name for field in dataclasses.fields(EventMeta)}
 
 
-def test_a_status_is_said_by_events_of_the_workflow_only() -> None:
-    says = {cls for cls, mapped in PROMOTED.items() if "status" in mapped.constants}
-    assert says == {cls for cls in EVENT_TYPES if cls.__name__.startswith("Workflow")}
-
-
 def test_a_row_says_what_its_event_says() -> None:
     message = only(
         events.ToolCallFailed(

@@ -23,6 +23,7 @@ COMMANDS = (
     "workflows",
     "definitions",
     "approvals",
+    "explain",
     "sql",
     "audit",
     "projections",

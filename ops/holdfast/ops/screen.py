@@ -9,15 +9,20 @@ from rich.text import Text
 UNLIMITED = 10_000
 
 
-def live(*, stderr: bool = False) -> Callable[[Text], None]:
-    """A function that prints lines as they come: cut to a terminal's width, whole in a pipe."""
+def live(*, stderr: bool = False) -> Console:
+    """A console for what comes bit by bit: as wide as a terminal, without limit in a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else UNLIMITED
-    console = Console(width=width, file=stream, highlight=False, markup=False, emoji=False)
+    return Console(width=width, file=stream, highlight=False, markup=False, emoji=False)
+
+
+def line_printer(*, stderr: bool = False) -> Callable[[Text], None]:
+    """A function that prints lines as they come: cut to a terminal's width, whole in a pipe."""
+    console = live(stderr=stderr)
 
     def put(line: Text) -> None:
         console.print(line, no_wrap=True, overflow="ellipsis")
-        stream.flush()
+        console.file.flush()
 
     return put
 

@@ -115,7 +115,7 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.WorkflowFailed: _mapped("step", *_ERROR, says={"status": "failed"}),
     events.WorkflowCancelled: _mapped(payload=("reason",), says={"status": "cancelled"}),
     events.WorkflowBlocked: _mapped("step", code="error_class", message="error_message", says={"status": "blocked"}),
-    events.StepStarted: _mapped(*_STEP, "kind", timeout_at_ms="due_at"),
+    events.StepStarted: _mapped(*_STEP, "kind", timeout_at_ms="due_at", says={"status": "running"}),
     events.StepCompleted: _mapped(*_STEP, "kind", "next_step", payload=("output",)),
     events.StepFailed: _mapped(*_STEP, "kind", "next_step", *_ERROR),
     events.ModelCallRequested: _mapped(
@@ -169,7 +169,7 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.LeaseExtended: _mapped(*_CALL, "executor_id", lease_until_ms="due_at"),
     events.TaskReleased: _mapped(*_CALL, "executor_id", payload=("reason",)),
     events.LateResultRecorded: _mapped("effect_key", "attempt", "executor_id", report_type="kind", payload=("report",)),
-    events.TimerScheduled: _mapped(*_STEP, "timer_id", due_at_ms="due_at"),
+    events.TimerScheduled: _mapped(*_STEP, "timer_id", due_at_ms="due_at", says={"status": "waiting"}),
     events.TimerFired: _mapped("timer_id", due_at_ms="due_at"),
     events.ApprovalRequested: _mapped(
         *_STEP,
@@ -178,10 +178,13 @@ PROMOTED: Mapping[type[Record], Mapped] = {
         "action_hash",
         expires_at_ms="due_at",
         payload=("arguments", "roles", "summary"),
+        says={"status": "waiting"},
     ),
     events.ApprovalDecided: _mapped(*_STEP, "approval_id", "decision", "action_hash", payload=("comment",)),
     events.ApprovalExpired: _mapped(*_STEP, "approval_id", expires_at_ms="due_at"),
-    events.WaitStarted: _mapped(*_STEP, "wait_id", expires_at_ms="due_at", payload=("event_type", "correlation")),
+    events.WaitStarted: _mapped(
+        *_STEP, "wait_id", expires_at_ms="due_at", payload=("event_type", "correlation"), says={"status": "waiting"}
+    ),
     events.EventReceived: _mapped("wait_id", event_type="kind", payload=("correlation", "source_id", "payload")),
     events.InputRejected: _mapped(
         code="error_class", message="error_message", input_type="kind", payload=("input_id",)

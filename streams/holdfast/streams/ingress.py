@@ -30,12 +30,13 @@ class Admission:
 
     async def admit(self, events: Sequence[Any]) -> list[Outgoing]:
         """What to send for a batch; every request gets exactly one answer."""
-        wanted = {
-            event.value.body.definition_hash or event.value.body.definition
+        starts = [
+            event.value.body
             for event in events
             if not isinstance(event.value, Poison) and isinstance(event.value.body, StartWorkflow)
-        }
-        if any(self._find(name) is None for name in wanted):
+        ]
+        # A name means the newest version, so whatever was applied before the request has to be read first.
+        if any(not body.definition_hash or self._find(body.definition_hash) is None for body in starts):
             await self.definitions.refresh()
         return [self._admit_one(event.message, event.value) for event in events]
 

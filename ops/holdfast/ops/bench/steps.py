@@ -4,14 +4,14 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from holdfast.ops.bench.chain import chain
 from holdfast.ops.bench.cpu import cpu_seconds
 from holdfast.ops.bench.handoff import HandoffMeter
-from holdfast.ops.bench.load import Window, all_at_once, one_by_one
+from holdfast.ops.bench.lag import rows_lag_ms
+from holdfast.ops.bench.load import all_at_once, one_by_one
 from holdfast.ops.bench.profiling import top_functions, under_profile
 from holdfast.ops.bench.storage import stored_bytes
 from holdfast.ops.client import Client
@@ -79,7 +79,7 @@ async def _measure(project: Sandbox, plan: Plan, report: Report) -> dict[str, An
         window = await all_at_once(project, client, "load", plan.workflows, _part(report, "load", plan.workflows))
         await _drained(project)
         cpu_after, after = cpu_seconds(project.supervisor, MEASURED), stored_bytes(project)
-        event_to_row_ms = _event_to_row_ms(project, window)
+        from_inbox_ms, from_journal_ms = await rows_lag_ms(project, window.began_s)
         part = _part(report, "one by one", plan.idle_workflows)
         async with HandoffMeter(project) as meter:
             await one_by_one(project, client, "idle", plan.idle_workflows, part)
@@ -90,8 +90,9 @@ async def _measure(project: Sandbox, plan: Plan, report: Report) -> dict[str, An
         "steps_per_s": round(steps / window.seconds),
         "cpu_ms_per_step": cpu_per_step(cpu_before, cpu_after, steps),
         "handoff_ms": percentiles(handoffs_ms),
-        "event_to_row_ms": event_to_row_ms,
+        "event_to_row_ms": percentiles(from_inbox_ms),
         "bytes_per_step": {name: round((after[name] - before.get(name, 0)) / steps) for name in sorted(after)},
+        "journal_to_row_ms": percentiles(from_journal_ms),
     }
 
 
@@ -121,12 +122,6 @@ def _part(report: Report, what: str, total: int) -> Callable[[int], None]:
 async def _drained(project: Sandbox) -> None:
     if not await projected(project, timeout_s=DRAIN_S):
         raise CommandError(f"ClickHouse did not have the journal within {DRAIN_S:.0f} s of its end")
-
-
-def _event_to_row_ms(project: Sandbox, window: Window) -> dict[str, float]:
-    since = datetime.fromtimestamp(window.began_s, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    row = project.clickhouse.named("lag", since=since)[0]
-    return {name: float(row[f"{name}_ms"]) for name in _RANKS}
 
 
 def _profile_of(project: Sandbox, role: str, profile: Path) -> str:

@@ -21,14 +21,14 @@ def register(app: typer.Typer) -> None:
 @contextmanager
 def asking() -> Iterator["ClickHouse"]:
     """A client of the running project's tables. What it raises becomes a CommandError with its cure."""
-    from holdfast.ops.roles import runtime_of
+    from holdfast.ops.roles import bridge_of
     from holdfast.ops.settings import load_settings, project_of
     from holdfast.projections.client import ClickHouse, QueryError, Unreachable
 
     settings = load_settings()
-    runtime = runtime_of(settings, project_of(settings))
+    url, token = bridge_of(settings, project_of(settings))
     try:
-        yield ClickHouse(url=runtime.bridge_url, token=runtime.bridge_token)
+        yield ClickHouse(url=url, token=token)
     except Unreachable as exc:
         raise CommandError(str(exc), cure="`holdfast up`, and see the log of the role sink") from exc
     except QueryError as exc:

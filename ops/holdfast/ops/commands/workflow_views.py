@@ -281,9 +281,9 @@ def _json_line(event: "Message[Record]") -> None:
 
 def _text_line(*, with_id: bool) -> "Callable[[Message[Record]], None]":
     from holdfast.ops.event_text import event_line
-    from holdfast.ops.screen import live
+    from holdfast.ops.screen import line_printer
 
-    put = live()
+    put = line_printer()
     return lambda event: put(event_line(event, with_id=with_id))
 
 

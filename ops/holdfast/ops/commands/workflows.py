@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast.ops.commands import explain, workflow_views
+from holdfast.ops.commands import workflow_views
 from holdfast.ops.commands.acting import (
     Acting,
     ActorOption,
@@ -37,7 +37,6 @@ def register(app: typer.Typer) -> None:
     workflow_views.register(app)
     app.command("signal")(signal)
     app.command("cancel")(cancel)
-    explain.register(app)
 
 
 def start(
@@ -93,9 +92,9 @@ async def _start(
 
 def _progress() -> "Callable[[Event], None]":
     from holdfast.ops.event_text import event_line
-    from holdfast.ops.screen import live
+    from holdfast.ops.screen import line_printer
 
-    put = live(stderr=True)
+    put = line_printer(stderr=True)
     return lambda event: put(event_line(event))
 
 

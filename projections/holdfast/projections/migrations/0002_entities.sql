@@ -30,7 +30,7 @@ SELECT e.tenant, e.workflow_id,
        argMaxStateIf(e.status, e.sequence, e.status != '') AS status,
        argMaxStateIf(e.step, e.sequence, e.step != '') AS step,
        argMaxState(e.type, e.sequence) AS last_type,
-       argMaxStateIf(e.error_class, e.sequence, e.error_class != '') AS last_error,
+       argMaxStateIf(e.error_class, e.sequence, e.error_class != '' AND e.type != 'InputRejected') AS last_error,
        argMaxState(e.hash, e.sequence) AS head_hash
 FROM {database}.events AS e GROUP BY tenant, workflow_id;
 
@@ -198,7 +198,7 @@ SETTINGS non_replicated_deduplication_window = 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.mv_approvals TO {database}.approvals AS
 SELECT e.tenant, e.workflow_id, e.approval_id,
-       max(e.definition_name) AS definition_name, max(e.step) AS step,
+       max(e.definition_name) AS definition_name, maxIf(e.step, e.type = 'ApprovalRequested') AS step,
        maxIf(e.tool, e.type = 'ApprovalRequested') AS tool,
        maxIf(e.action_hash, e.type = 'ApprovalRequested') AS action_hash,
        maxIf(JSONExtractString(e.payload, 'summary'), e.type = 'ApprovalRequested') AS summary,

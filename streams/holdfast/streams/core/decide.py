@@ -306,9 +306,9 @@ def _fire(turn: Turn, _body: rep.FireTimer) -> Rejection | None:
     return None
 
 
-def _deadline_reached(turn: Turn, timer: Timer) -> None:
+def _deadline_reached(turn: Turn, _timer: Timer) -> None:
     step = next(iter(turn.state.active), "")
-    turn.fail_workflow(step, "deadline_exceeded", f"the workflow did not end by its deadline, {timer.due_at_ms}")
+    turn.fail_workflow(step, "deadline_exceeded", "the workflow did not end by its deadline")
 
 
 def _step_timed_out(turn: Turn, timer: Timer) -> None:

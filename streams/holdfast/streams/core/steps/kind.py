@@ -9,7 +9,7 @@ from holdfast.streams.core.turn import Turn
 
 
 def _timed_out(turn: Turn, run: StepRun) -> None:
-    turn.fail(run.step, "timeout", f"the step did not end within its limit, at {run.timeout_at_ms}")
+    turn.fail(run.step, "timeout", "the step did not end within its time limit")
 
 
 def _not_expected(turn: Turn, run: StepRun, *_details: object) -> None:
