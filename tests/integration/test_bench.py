@@ -35,7 +35,8 @@ def test_a_small_benchmark_gives_every_figure(cache_dir: Path, tmp_path: Path) -
     assert all(value > 0 for value in figures["cpu_ms_per_step"].values())
     for name in ("handoff_ms", "event_to_row_ms", "journal_to_row_ms"):
         assert 0 < figures[name]["p50"] <= figures[name]["p99"]
-    written = figures["bytes_per_step"]
+    written = figures["bytes_per_step_by_store"]
+    assert figures["bytes_per_step"] == sum(written.values())
     assert min(written[name] for name in ("inbox", "journal", "tasks.tool", "clickhouse")) > 0
     assert list(tmp_path.glob("holdfast-bench-*")) == []
 

@@ -43,8 +43,10 @@ class Chainer:
 
     def hash(self, previous: bytes, *, sequence: int, name: str, index: int, count: int, payload: str) -> bytes:
         """The hash of an event. `name` is its type, `payload` the canonical JSON text of its body."""
-        place = _joined(sequence, name), _joined(index, count)
-        fields = f"{self._workflow}{place[0]}{self._definition}{place[1]}{self._cause}"
+        # Numbers and type names are ASCII: their characters are their bytes.
+        at, i, n = str(sequence), str(index), str(count)
+        place = f"{len(at)}:{at}{len(name)}:{name}{self._definition}{len(i)}:{i}{len(n)}:{n}"
+        fields = f"{self._workflow}{place}{self._cause}"
         return hashlib.sha256(previous + fields.encode() + hashlib.sha256(payload.encode()).digest()).digest()
 
 

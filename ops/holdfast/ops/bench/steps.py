@@ -85,13 +85,15 @@ async def _measure(project: Sandbox, plan: Plan, report: Report) -> dict[str, An
             await one_by_one(project, client, "idle", plan.idle_workflows, part)
             handoffs_ms = meter.handoffs_ms()
     steps = plan.workflows * plan.steps
+    by_store = {name: round((after[name] - before.get(name, 0)) / steps) for name in sorted(after)}
     return {
         "steps": steps,
         "steps_per_s": round(steps / window.seconds),
         "cpu_ms_per_step": cpu_per_step(cpu_before, cpu_after, steps),
         "handoff_ms": percentiles(handoffs_ms),
         "event_to_row_ms": percentiles(from_inbox_ms),
-        "bytes_per_step": {name: round((after[name] - before.get(name, 0)) / steps) for name in sorted(after)},
+        "bytes_per_step": sum(by_store.values()),
+        "bytes_per_step_by_store": by_store,
         "journal_to_row_ms": percentiles(from_journal_ms),
     }
 

@@ -63,7 +63,7 @@ def steps(
         emit(figures, as_json=True)
     else:
         emit(goal_rows(figures))
-        emit([{"bytes per step": name, "": size} for name, size in figures["bytes_per_step"].items()])
+        emit([{"bytes per step": name, "": size} for name, size in figures["bytes_per_step_by_store"].items()])
     if text:
         say(text)
 
