@@ -142,11 +142,11 @@ def test_timeline(ask: Ask) -> None:
 def test_workflows(ask: Ask) -> None:
     assert {row["workflow_id"]: row["status"] for row in ask("workflows", tenant="default")} == {
         "done": "completed",
-        "asking": "running",
+        "asking": "waiting",
         "twice": "running",
         "unasked": "running",
         "blocked": "blocked",
-        "sleeping": "running",
+        "sleeping": "waiting",
         "forgotten": "running",
     }
     assert [row["workflow_id"] for row in ask("workflows", tenant="acme")] == ["other"]
@@ -158,7 +158,7 @@ def test_workflows(ask: Ask) -> None:
 
 def test_workflow(ask: Ask) -> None:
     (row,) = ask("workflow", workflow="asking")
-    assert (row["status"], row["step"], row["last_type"]) == ("running", "send", "ApprovalRequested")
+    assert (row["status"], row["step"], row["last_type"]) == ("waiting", "send", "ApprovalRequested")
     assert [approval[:2] for approval in row["open_approvals"]] == [["send.1", "send_email"]]
     assert row["waiting_timers"] == []
     assert row["cost_microusd"] == 1201 + 1202 + 1203
