@@ -1,5 +1,6 @@
 """The journal as it grows, for people who watch."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from aiokafka import TopicPartition
@@ -31,7 +32,9 @@ async def follow(
             await reaching(bootstrap, seek_to_ends(consumer, [TopicPartition(topic, number) for number in numbers]))
             on_ready()
             while True:
-                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                batches = await consumer.getmany(timeout_ms=POLL_MS)
+                _raise_if_cancelled()
+                for records in batches.values():
                     for record in records:
                         if record.key == wanted or (not workflow_id and record.key.startswith(wanted)):
                             yield _event(record)
@@ -40,6 +43,13 @@ async def follow(
             f"the topic {topic} could not be read within {KAFKA_TIMEOUT_S:.0f} s",
             cure="`holdfast topics check`, `holdfast doctor`",
         ) from exc
+
+
+def _raise_if_cancelled() -> None:
+    # The client swallows a cancellation that meets arriving records, and with it a Ctrl-C.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _event(record: object) -> Message[Record]:

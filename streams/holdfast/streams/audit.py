@@ -63,7 +63,10 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
     rows: dict[str, Row] = {}
     async for record in _all_records(bootstrap, topic_prefix + CHANGELOG.name):
         if record.key != PARTITION_ROW_KEY and record.value is not None:
-            rows[record.key.decode()] = load_row(record.value)
+            key, row = record.key.decode(), load_row(record.value)
+            # As recovery takes them: a zombie's stale row never replaces one that was folded further.
+            if key not in rows or row.inbox_offset >= rows[key].inbox_offset:
+                rows[key] = row
     tasks: set[tuple[str, int]] = set()
     for topic in (TASKS_MODEL, TASKS_TOOL):
         async for record in _all_records(bootstrap, topic_prefix + topic.name):

@@ -24,6 +24,7 @@ from holdfast.streams.driver import Driver
 from holdfast.streams.faustkit.app import build_app
 from holdfast.streams.faustkit.exit import die
 from holdfast.streams.faustkit.flow import hold_flow
+from holdfast.streams.faustkit.pulse import Pulse
 from holdfast.streams.faustkit.schema import FramedSchema
 from holdfast.streams.faustkit.send import DurableSender, Outgoing
 from holdfast.streams.ingress import Admission
@@ -78,6 +79,7 @@ class Orchestrator:
         self.definitions = DefinitionReader(config.bootstrap, config.topic_prefix)
         self.folder = BatchFolder(Driver(self.definitions.by_hash), self.table, config.topic_prefix)
         self.timers = Timers(self.table, self.sender, config.topic_prefix)
+        self.pulse = Pulse(config.session_timeout_ms)
         self.admission = Admission(self.definitions, config.topic_prefix)
         self._inbox = config.topic_prefix + topics.INBOX.name
         self._changelog = config.topic_prefix + topics.CHANGELOG.name
@@ -144,6 +146,7 @@ class Orchestrator:
         generation = self.app.consumer_generation_id
         await self.definitions.ensure(self.folder.definitions_needed(events))
         batch = self.folder.fold(events)
+        self.pulse.check()
         before = time.monotonic()
         written = await self.sender.send_all(batch.records)
         self._check_awake(before)
@@ -184,6 +187,7 @@ class Orchestrator:
 
     def _check_awake(self, before: float) -> None:
         # Suspended past the session timeout, another worker may own the partition: whatever we know is stale.
+        self.pulse.check()
         if (time.monotonic() - before) * 1000 > self.config.session_timeout_ms:
             die("an append took longer than the session timeout")
 
@@ -211,7 +215,11 @@ def build(config: OrchestratorConfig) -> Orchestrator:
     async def fire_timers() -> None:
         await _or_die(orchestrator.timers.run(orchestrator.owned, lambda: app.should_stop), "firing timers")
 
-    del fold_inbox, admit_requests, recover, fire_timers
+    @app.task  # type: ignore[untyped-decorator]
+    async def beat() -> None:
+        await _or_die(orchestrator.pulse.run(lambda: app.should_stop), "beating")
+
+    del fold_inbox, admit_requests, recover, fire_timers, beat
     return orchestrator
 
 

@@ -1,0 +1,34 @@
+"""Noticing that this process was suspended, whatever runs first after it wakes up."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from holdfast.streams.faustkit.exit import die
+
+BEATS_PER_LIMIT = 20
+
+
+class Pulse:
+    """A clock that stands still while the process is suspended.
+
+    A worker that was away for longer than its session may have lost its partitions to another, and whatever it still
+    holds in memory or in hand is stale: it must not write any more.
+    """
+
+    def __init__(self, limit_ms: int) -> None:
+        """`limit_ms` is the session timeout."""
+        self._limit_s = limit_ms / 1000
+        self._last_beat = 0.0
+
+    def check(self) -> None:
+        """End the process if the last beat is too long ago. Before the first beat there is nothing to compare."""
+        if self._last_beat and time.monotonic() - self._last_beat > self._limit_s:
+            die("this process was suspended for longer than its session lasts")
+
+    async def run(self, stopping: Callable[[], bool]) -> None:
+        """Beat until `stopping`."""
+        while not stopping():
+            self.check()
+            self._last_beat = time.monotonic()
+            await asyncio.sleep(self._limit_s / BEATS_PER_LIMIT)
