@@ -10,7 +10,7 @@ PORTIONS = ("schemas", "tools", "streams", "projections", "ops")
 _NOT_OURS = re.compile(r"\.(git|venv|holdfast|hypothesis|import_linter_cache)|.*_cache|.*\.egg-info|__pycache__|dist")
 
 # Put together from pieces so that this file passes its own check.
-_HOSTS = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".", "crates" + ".io", "golang" + ".org")
+_HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npm" + "js.", "crates" + ".io", "golang" + ".org")
 _MAVEN_HOSTS = ("repo1.maven" + ".org", "repo.maven" + ".apache.org", "deb.debian" + ".org")
 _INDEX_OPTIONS = ("--" + "index-url", "--" + "extra-index-url", "--" + "trusted-host", "--" + "find-links")
 _MACHINE_PATHS = ("/work" + "/", "/root" + "/", "/Users" + "/", r"/home" + r"/(?!holdfast\b)", r"C:\\" + "Users")
