@@ -40,6 +40,7 @@ class Worker:
             "instance_id": name,
             "session_timeout_ms": SESSION_TIMEOUT_MS,
             "pause_after_seek_s": 0.0,
+            "commits": True,
             **options,
         }
         self._process: subprocess.Popen[bytes] | None = None

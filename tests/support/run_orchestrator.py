@@ -1,7 +1,7 @@
 """`python run_orchestrator.py JSON`: an orchestrator worker as a process of its own, for tests.
 
 JSON has OrchestratorConfig's fields; `pause_after_seek_s` makes Faust wait after seeking, so long or until a message
-waits to be taken.
+waits to be taken; without `commits` no offset is ever committed, as if every kill came before the first one.
 """
 
 import asyncio
@@ -28,9 +28,18 @@ def pause_after_seek(seconds: float) -> None:
     FastConsumer.perform_seek = slow_seek  # type: ignore[method-assign]
 
 
+def commit_nothing() -> None:
+    async def commit(*_details: Any, **_more: Any) -> bool:
+        return False
+
+    FastConsumer.commit = commit  # type: ignore[method-assign]
+
+
 def main() -> int:
     options = json.loads(sys.argv[1])
     pause_after_seek(options.pop("pause_after_seek_s"))
+    if not options.pop("commits"):
+        commit_nothing()
     return run_worker(OrchestratorConfig(**{**options, "data_dir": Path(options["data_dir"])}))
 
 

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 FAUST_VERSION = "0.15.3"
 
 PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "faust.transport.drivers.aiokafka:Consumer": ("_drain_messages", "_add_gap", "getmany", "wait_first"),
+    "faust.transport.drivers.aiokafka:Consumer": (
+        "_drain_messages",
+        "_add_gap",
+        "_is_changelog_tp",
+        "getmany",
+        "perform_seek",
+        "wait_first",
+    ),
     "faust.transport.drivers.aiokafka:Producer": ("_settings_extra", "flush"),
     "faust.assignor.partition_assignor:PartitionAssignor": ("_get_copartitioned_groups",),
     "faust.streams:Stream": ("_channel_stop_iteration", "maybe_start"),
@@ -22,7 +29,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
 """Attributes of classes, as `module:class`."""
 
 INSTANCE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "faust.transport.consumer": ("_unacked_messages", "_read_offset"),
+    "faust.transport.consumer": ("_unacked_messages", "_read_offset", "_thread"),
     "faust.transport.conductor": ("_tp_index",),
     "mode.services": ("_stopped",),
     "faust.transport.drivers.aiokafka": ("_producer",),

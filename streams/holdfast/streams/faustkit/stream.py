@@ -5,6 +5,8 @@ from typing import Any
 
 from faust.streams import Stream
 
+from holdfast.streams.faustkit.exit import die
+
 
 class BatchStream(Stream):
     """A stream with `batches()`: no background drainer task, and an abandoned batch is never acknowledged."""
@@ -32,6 +34,9 @@ class BatchStream(Stream):
                         unacked.add(message)
                     batch.append(event)
                 if batch:
+                    if app.consumer.sought_generation != generation:
+                        # Faust goes on when its seek fails or takes too long: whatever it skipped would be lost.
+                        die("the committed offsets were not sought before the first batch")
                     yield batch
                     for event in batch:
                         # Not acknowledged means that ownership was lost: wait_empty() must not wait for it.

@@ -4,13 +4,38 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
 YIELD_EVERY = 256
 
 
 class FastConsumer(driver.Consumer):
-    """The stock fetch loop, but a message is only guarded by `wait_first` while something can block it."""
+    """The stock fetch loop, but a message is only guarded by `wait_first` while something can block it.
+
+    `sought_generation` is the last generation in which every input partition was put to where it has to go on.
+    """
+
+    sought_generation = -1
+
+    async def perform_seek(self) -> None:
+        """Seek each input partition to its committed offset, or to its beginning as long as there is none.
+
+        The stock seek leaves a partition without a commit where it stands: records that were fetched before a
+        rebalance, and thrown away by it, would never come again.
+        """
+        generation = self.app.consumer_generation_id
+        try:
+            await super().perform_seek()
+            inputs = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+            uncommitted = {tp for tp in inputs if not self._read_offset[tp]}
+            if uncommitted:
+                await self._thread.seek_to_beginning(*(TopicPartition(tp.topic, tp.partition) for tp in uncommitted))
+        except Exception:
+            if generation == self.app.consumer_generation_id:
+                self.sought_generation = -1
+            raise
+        self.sought_generation = max(self.sought_generation, generation)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         app, callback, read_offset = self.app, self.callback, self._read_offset
