@@ -15,7 +15,8 @@ from support.tiny import JSON_TEXT, field, record
 # Last words of events. `Unknown` is the one adjective: ToolOutcomeUnknown says that nobody can tell.
 PAST_TENSE = frozenset(
     [
-        *("Blocked", "Cancelled", "Claimed", "Completed", "Decided", "Expired", "Extended", "Failed", "Fired"),
+        *("Blocked", "Cancelled", "Changed", "Claimed", "Completed", "Counted", "Decided", "Ended", "Expired"),
+        *("Extended", "Failed", "Fired"),
         *("Received", "Recorded", "Rejected", "Released", "Requested", "Scheduled", "Started", "Unknown"),
     ]
 )

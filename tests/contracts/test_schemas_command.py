@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.schemas.catalog import schemas_by_id
+from holdfast.schemas.catalog import newest_by_subject, schemas_by_id
 from support.tidy import PORTIONS, ROOT
 
 AVRO = "schemas/holdfast/schemas/avro"
-STEP_STARTED = f"{AVRO}/events/StepStarted.1.avsc"
+NEWEST = newest_by_subject()["holdfast.event.v1.StepStarted"]
+STEP_STARTED = f"{AVRO}/{NEWEST.path}"
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_check_fails_on_an_edited_version_and_says_which(tree: Path) -> None:
     assert result.returncode == 1
     [finding] = json.loads(result.stdout)
     assert finding["rule"] == "file_edited"
-    assert finding["where"] == "events/StepStarted.1.avsc"
+    assert finding["where"] == NEWEST.path
     assert "file_edited" in run(tree, "check").stdout
 
 
@@ -63,8 +64,11 @@ def test_add_makes_the_next_version_and_refuses_to_make_it_twice(tree: Path) -> 
     added = run(tree, "add", str(draft), "--json")
     assert added.returncode == 0, added.stderr
     [row] = json.loads(added.stdout)
-    assert (row["version"], row["path"]) == (2, "events/StepStarted.2.avsc")
-    assert run(tree, "show", "StepStarted", "--version", "2").stdout == draft.read_text(encoding="utf-8") + "\n"
+    version = NEWEST.version + 1
+    assert (row["version"], row["path"]) == (version, f"events/StepStarted.{version}.avsc")
+    assert (
+        run(tree, "show", "StepStarted", "--version", str(version)).stdout == draft.read_text(encoding="utf-8") + "\n"
+    )
 
     again = run(tree, "add", str(draft))
     assert again.returncode == 1
@@ -76,7 +80,7 @@ def test_list_and_show_answer_in_json() -> None:
     rows = json.loads(run(ROOT, "list", "--json").stdout)
     assert {"id": 6, "version": 1, "record": "holdfast.event.v1.StepStarted"} in rows
     shown = json.loads(run(ROOT, "show", "StepStarted", "--json").stdout)
-    assert (shown["id"], shown["topics"], shown["schema"]["name"]) == (6, ["journal"], "StepStarted")
+    assert (shown["id"], shown["topics"], shown["schema"]["name"]) == (NEWEST.id, ["journal"], "StepStarted")
 
 
 def test_show_names_its_cure_when_there_is_no_such_record() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from holdfast.schemas.codec import schema_of
 from holdfast.schemas.events import StepStarted
 from holdfast.schemas.headers import ERROR_MESSAGE_LIMIT_BYTES, cloud_event, dead_letter
 from holdfast.schemas.record import EventMeta
@@ -22,7 +23,7 @@ def test_the_headers_of_a_record_are_cloud_events_attributes() -> None:
     assert dict(cloud_event(STEP, META, "/holdfast/orchestrator")) == {
         "ce_specversion": b"1.0",
         "ce_type": b"holdfast.event.v1.StepStarted",
-        "ce_dataschema": b"urn:holdfast:schema:6",
+        "ce_dataschema": f"urn:holdfast:schema:{schema_of(StepStarted).id}".encode(),
         "content-type": b"application/avro",
         "ce_id": b"e-1",
         "ce_source": b"/holdfast/orchestrator",

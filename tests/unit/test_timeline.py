@@ -347,7 +347,7 @@ def test_what_is_open_when_a_workflow_is_cancelled_has_ended_with_it() -> None:
     timeline = story_of(a_cancellation())
     (wait,) = visits(timeline)["reply"].items
     assert isinstance(wait, Wait)
-    assert (timeline.status, visits(timeline)["reply"].status, wait.status) == ("cancelled", "ended", "ended")
+    assert (timeline.status, visits(timeline)["reply"].status, wait.status) == ("cancelled", "cancelled", "ended")
     assert matters(timeline) == []
     assert "cancelled  not needed" in text_of(timeline, timeline.updated_at_ms)
 

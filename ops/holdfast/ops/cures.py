@@ -24,6 +24,18 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "The id of a new workflow is taken. The workflow that has it goes on unchanged.",
         "leave --id out, or choose another one; `holdfast show ID` shows the one that has it",
     ),
+    "start_step_unknown": (
+        "The workflow was to begin at a step that its definition does not have.",
+        "`holdfast definitions show NAME` shows the steps",
+    ),
+    "nested_too_deep": (
+        "Workflows that start workflows stand above one another, more than the engine allows.",
+        "does a definition start itself? `holdfast show ID` shows the parents",
+    ),
+    "started_as_child": (
+        "A start from outside claims to come from another workflow; only the engine starts children.",
+        "leave the parent's fields empty",
+    ),
     "workflow_finished": (
         "The workflow has ended, and an ended workflow takes no more inputs.",
         "`holdfast show ID` shows how it ended; start another one",
@@ -98,6 +110,10 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
 
 # Classes of errors that a step, a call or a workflow can end with; definitions can `catch` and `retry` by them.
 _ERRORS: Mapping[str, tuple[str, str]] = {
+    "too_many_items": (
+        "A map step was given more items than `max_items` allows.",
+        "raise `max_items`, or split the list before the step",
+    ),
     "approval_missing": (
         "A tool step needs an unused approval of this very call, and there is none: the arguments differ from what was "
         "approved, or the approval has expired.",

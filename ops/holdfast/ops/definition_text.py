@@ -73,6 +73,9 @@ def _does(step: Any) -> str:
         "wait": lambda: f"{step['event']} for {step['correlation'] or 'anybody'}, {duration(step['timeout'])}",
         "sleep": lambda: duration(step["for"]) if step["for"] is not None else f"until {step['until']}",
         "choice": lambda: "; ".join(branch["when"] for branch in step["branches"]),
+        "parallel": lambda: f"{', '.join(step['branches'])}: {step['join']} of them, {step['on_failure']}",
+        "map": lambda: f"each of {brief(step['items'])} from {step['do']} on, {step['concurrency']} at a time",
+        "child": lambda: step["definition"] + ("" if step["wait"] else ", not waited for"),
         "assign": lambda: ", ".join(step["set"]),
         "succeed": lambda: brief(step["output"]),
         "fail": lambda: f"{step['error']}: {step['message']}",
@@ -90,7 +93,9 @@ def _exits(step: Any) -> Iterator[str]:
 
 
 def _targets(step: Any) -> list[str]:
-    return [way.rpartition(" ")[2] for way in _exits(step)]
+    inside = [branch["start"] for branch in step.get("branches", {}).values()] if step["kind"] == "parallel" else []
+    inside += [step["do"]] if step["kind"] == "map" else []
+    return [*inside, *(way.rpartition(" ")[2] for way in _exits(step))]
 
 
 def _tools(body: Any) -> Iterator[tuple[str, ...]]:

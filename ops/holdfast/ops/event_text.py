@@ -108,6 +108,13 @@ _SAYS: Mapping[type[Record], Callable[[Any], str]] = {
     e.StepStarted: lambda b: f"{_step(b)}: {b.kind}",
     e.StepCompleted: lambda b: f"{_step(b)}" + (f", then {b.next_step}" if b.next_step else ""),
     e.StepFailed: lambda b: f"{_step(b)}: {_failure(b)}" + (f", then {b.next_step}" if b.next_step else ""),
+    e.StepCancelled: lambda b: f"{_step(b)}: {b.reason}",
+    e.StatusChanged: lambda b: b.status,
+    e.BranchesStarted: lambda b: f"{_step(b)}: {', '.join(b.branches)}",
+    e.BranchEnded: lambda b: f"{_step(b)}: {b.branch} {b.outcome}" + (f", {_failure(b)}" if b.error_class else ""),
+    e.ItemsCounted: lambda b: f"{_step(b)}: {b.total} items",
+    e.ChildRequested: lambda b: f"{_step(b)}: {b.child_id}, {brief(b.input)}",
+    e.ChildEnded: lambda b: f"{_step(b)}: {b.child_id} {b.outcome}" + (f", {_failure(b)}" if b.error_class else ""),
     e.ModelCallRequested: lambda b: f"{_step(b)}: model {b.model}, turn {b.turn}{_attempt(b)}",
     e.ModelCallCompleted: lambda b: (
         f"{_step(b)}: {b.model} of {b.provider}, {b.input_tokens} tokens in, {b.output_tokens} out, "
@@ -144,6 +151,8 @@ STYLES: Mapping[type[Record], str] = {
     e.WorkflowCancelled: "bold yellow",
     e.WorkflowBlocked: "bold red",
     e.StepFailed: "red",
+    e.StepCancelled: "yellow",
+    e.StatusChanged: "dim",
     e.ModelCallFailed: "red",
     e.OutputRejected: "yellow",
     e.ToolCallFailed: "red",

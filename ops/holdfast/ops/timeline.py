@@ -92,6 +92,14 @@ class _Teller:
         visit.next_step, visit.error_class, visit.error_message = body.next_step, body.error_class, body.error_message
         self._end_visit(visit, "failed", meta)
 
+    def step_cancelled(self, body: e.StepCancelled, meta: EventMeta) -> None:
+        visit = self._visit(body.step)
+        visit.error_class = body.reason
+        self._end_visit(visit, "cancelled", meta)
+
+    def status_changed(self, body: e.StatusChanged, _meta: EventMeta) -> None:
+        self.timeline.status = body.status
+
     def _end_visit(self, visit: Visit, status: str, meta: EventMeta) -> None:
         visit.status, visit.ended_at_ms = status, meta.recorded_at_ms
         for item in visit.items:
@@ -239,6 +247,8 @@ _TAKES: Mapping[type[Record], Callable[[_Teller, Any, EventMeta], None]] = {
     e.StepStarted: _Teller.step_started,
     e.StepCompleted: _Teller.step_completed,
     e.StepFailed: _Teller.step_failed,
+    e.StepCancelled: _Teller.step_cancelled,
+    e.StatusChanged: _Teller.status_changed,
     e.ModelCallRequested: _Teller.model_requested,
     e.ModelCallCompleted: _Teller.model_completed,
     e.ModelCallFailed: _Teller.call_failed,

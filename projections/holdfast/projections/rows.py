@@ -110,14 +110,30 @@ _TURN = (*_CALL, "turn")
 _ERROR = ("error_class", "error_message")
 
 PROMOTED: Mapping[type[Record], Mapped] = {
-    events.WorkflowStarted: _mapped(deadline_at_ms="due_at", payload=("input",), says={"status": "running"}),
+    events.WorkflowStarted: _mapped(
+        deadline_at_ms="due_at",
+        payload=("input", "parent_id", "parent_step", "parent_visit", "parent_index", "depth", "start_step"),
+        says={"status": "running"},
+    ),
     events.WorkflowCompleted: _mapped(payload=("output",), says={"status": "completed"}),
     events.WorkflowFailed: _mapped("step", *_ERROR, says={"status": "failed"}),
     events.WorkflowCancelled: _mapped(payload=("reason",), says={"status": "cancelled"}),
     events.WorkflowBlocked: _mapped("step", code="error_class", message="error_message", says={"status": "blocked"}),
-    events.StepStarted: _mapped(*_STEP, "kind", timeout_at_ms="due_at", says={"status": "running"}),
+    events.StatusChanged: _mapped("status"),
+    events.StepStarted: _mapped(*_STEP, "kind", timeout_at_ms="due_at", payload=("scope",), says={"status": "running"}),
     events.StepCompleted: _mapped(*_STEP, "kind", "next_step", payload=("output",)),
     events.StepFailed: _mapped(*_STEP, "kind", "next_step", *_ERROR),
+    events.StepCancelled: _mapped(*_STEP, "kind", reason="error_class"),
+    events.BranchesStarted: _mapped(*_STEP, payload=("branches",)),
+    events.BranchEnded: _mapped(*_STEP, *_ERROR, outcome="decision", payload=("branch", "output")),
+    events.ItemsCounted: _mapped(*_STEP, payload=("total", "items", "shared")),
+    events.ChildRequested: _mapped(
+        *_STEP,
+        index="call_index",
+        deadline_limit_at_ms="due_at",
+        payload=("child_id", "child_definition_hash", "start_step", "input", "awaited", "on_parent_end"),
+    ),
+    events.ChildEnded: _mapped(*_STEP, *_ERROR, index="call_index", outcome="decision", payload=("child_id", "output")),
     events.ModelCallRequested: _mapped(
         *_TURN,
         "model",

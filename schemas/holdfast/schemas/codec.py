@@ -121,9 +121,27 @@ def schema_of(cls: type[Record]) -> Schema:
     return _plans_by_class()[cls].schema
 
 
+@functools.cache
+def _later_fields() -> Mapping[type[Record], Mapping[str, object]]:
+    """The fields that were added to a record after its first version, with their defaults."""
+    return {
+        cls: {
+            field.name: field.default for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING
+        }
+        for cls in record_types().values()
+    }
+
+
 def payload_of(body: Record) -> str:
-    """The canonical JSON text of a body: what the hash chain covers and ClickHouse stores."""
-    return orjson.dumps(vars(body), option=_CANONICAL).decode()
+    """The canonical JSON text of a body: what the hash chain covers and ClickHouse stores.
+
+    A field that a later version of the record added is left out as long as it has its default, so an event that was
+    written before the field existed keeps its text, and with it its hash.
+    """
+    values = vars(body)
+    if later := _later_fields()[type(body)]:
+        values = {name: value for name, value in values.items() if name not in later or value != later[name]}
+    return orjson.dumps(values, option=_CANONICAL).decode()
 
 
 def _check_int(name: str, value: object) -> None:

@@ -16,6 +16,12 @@ class WorkflowStarted(Record):
 
     input: Json
     deadline_at_ms: int
+    parent_id: str = ""
+    parent_step: str = ""
+    parent_visit: int = 0
+    parent_index: int = 0
+    depth: int = 0
+    start_step: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,7 @@ class StepStarted(Record):
     visit: int
     kind: str
     timeout_at_ms: int
+    scope: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,3 +358,83 @@ class InputRejected(Record):
     message: str
     input_type: str
     input_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchesStarted(Record):
+    """The branches of a parallel step began."""
+
+    step: str
+    visit: int
+    branches: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchEnded(Record):
+    """A branch of a parallel step came to its end."""
+
+    step: str
+    visit: int
+    branch: str
+    outcome: str
+    output: Json
+    error_class: str
+    error_message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemsCounted(Record):
+    """A map step knows how many items it has."""
+
+    step: str
+    visit: int
+    total: int
+    items: Json
+    shared: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildRequested(Record):
+    """Intent of starting another workflow, written before it exists."""
+
+    step: str
+    visit: int
+    index: int
+    child_id: str
+    child_definition_hash: str
+    start_step: str
+    input: Json
+    awaited: bool
+    on_parent_end: str
+    deadline_limit_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildEnded(Record):
+    """A workflow that this one started has ended."""
+
+    step: str
+    visit: int
+    index: int
+    child_id: str
+    outcome: str
+    output: Json
+    error_class: str
+    error_message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCancelled(Record):
+    """A step was given up before it had done what it is for."""
+
+    step: str
+    visit: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusChanged(Record):
+    """Steps that run side by side left the workflow in another status than the last of them says."""
+
+    status: str

@@ -8,7 +8,9 @@ import hashlib
 import re
 
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+WORKFLOW_ID_LENGTH = 128
+WORKFLOW_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{WORKFLOW_ID_LENGTH - 1}}}")
+SHORTENED_PARENT_LENGTH = 64
 
 
 def workflow_key(tenant: str, workflow_id: str) -> str:
@@ -33,6 +35,18 @@ def hash_id(sha256: bytes) -> str:
     """The UUID (version 8) that stands for a hash: the id of a journal event is that of its chain hash."""
     digest = sha256.hex()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
+
+
+def child_id(parent: str, step: str, visit: int, index: int) -> str:
+    """Identity of the workflow that a visit of a step starts, equal however often it is asked for.
+
+    It tells where it belongs as long as a workflow id is long enough for that.
+    """
+    place = f"{step}.{visit}.{index}"
+    spelled_out = f"{parent}:{place}"
+    if len(spelled_out) <= WORKFLOW_ID_LENGTH:
+        return spelled_out
+    return f"{parent[:SHORTENED_PARENT_LENGTH]}:{derived_id(parent, place)}"
 
 
 def effect_key(tenant: str, workflow_id: str, step: str, visit: int, turn: int, index: int) -> str:

@@ -1,4 +1,4 @@
-"""What executors and timers tell the fold. Written to the inbox only.
+"""What executors, timers and child workflows tell the fold. Written to the inbox only.
 
 Each class mirrors the newest version of its `.avsc` in `avro/reports/`; the field docs stand there.
 """
@@ -91,3 +91,17 @@ class FireTimer(Record):
 
     timer_id: str
     due_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportChildEnded(Record):
+    """A workflow tells the one that started it how it ended."""
+
+    step: str
+    visit: int
+    index: int
+    child_id: str
+    outcome: str
+    output: Json
+    error_class: str
+    error_message: str

@@ -17,6 +17,13 @@ class StartWorkflow(Record):
     definition: str
     definition_hash: str
     input: Json
+    parent_id: str = ""
+    parent_step: str = ""
+    parent_visit: int = 0
+    parent_index: int = 0
+    depth: int = 0
+    start_step: str = ""
+    deadline_limit_at_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

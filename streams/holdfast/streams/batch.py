@@ -16,7 +16,8 @@ from holdfast.streams.outbound import Outbound
 from holdfast.streams.row_table import RowTable
 from holdfast.streams.rows import Row, encode_row
 
-SPREAD_BY_KEY = frozenset({topics.TASKS_MODEL.name, topics.TASKS_TOOL.name, topics.GRANTS.name})
+PLACED_BY_KEY = frozenset({topics.TASKS_MODEL.name, topics.TASKS_TOOL.name, topics.GRANTS.name, topics.INBOX.name})
+"""Topics whose records are not about the workflow of the input: tasks spread, letters go to another workflow."""
 
 
 @dataclass(slots=True)
@@ -92,8 +93,8 @@ class BatchFolder:
         return []
 
     def outgoing(self, record: Outbound, partition: int) -> Outgoing:
-        """A record of the driver's, addressed: tasks spread by key, all else stays in the input's partition."""
-        by_key = record.topic.name in SPREAD_BY_KEY
+        """A record of the driver's, addressed: some go by their key, all else stays in the input's partition."""
+        by_key = record.topic.name in PLACED_BY_KEY
         return Outgoing(
             self._prefix + record.topic.name, None if by_key else partition, record.key, record.value, record.headers
         )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import yaml
 from pydantic import ValidationError
 
-from holdfast.streams.core.compile import InvalidDefinition, Path, Problem, problems
+from holdfast.streams.core.compile import InvalidDefinition, Problem, problems
 from holdfast.streams.core.definition import Definition
+from holdfast.streams.core.graph import Path
 
 SIZE_LIMIT_BYTES = 1_048_576
 

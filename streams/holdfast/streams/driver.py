@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from holdfast.schemas import chain, topics
 from holdfast.schemas import events as e
+from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
 from holdfast.schemas import tasks as t
 from holdfast.schemas.codec import encode
@@ -17,7 +18,7 @@ from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.decide import Decision, decide
 from holdfast.streams.core.evolve import Cause, evolve
-from holdfast.streams.core.pending import calls_owed, task_for
+from holdfast.streams.core.pending import calls_owed, letters_owed, task_for
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.outbound import (
@@ -25,6 +26,8 @@ from holdfast.streams.outbound import (
     Outbound,
     engine_meta,
     event_metas,
+    inbox_record,
+    letter_meta,
     outbound_record,
     rejection_record,
     status_record,
@@ -129,7 +132,9 @@ class Driver:
     ) -> Outcome:
         meta, body = message.meta, message.body
         notice = rejection_record(meta, refused, type(body).__name__, now_ms)
-        outbound = (notice,) if row is None or isinstance(body, REQUESTS) else ()
+        outbound: tuple[Outbound, ...] = (notice,) if row is None or isinstance(body, REQUESTS) else ()
+        if isinstance(body, req.StartWorkflow) and body.parent_id:
+            outbound += (_refusal_for_parent(meta, body, refused, now_ms),)
         if row is None:
             return Outcome(row=None, outbound=outbound)
         definition = self._definitions(row.state.definition_hash)
@@ -168,6 +173,7 @@ class Driver:
                     results.append(replace(record, topic=topics.RESULTS))
         after = decision.state
         outbound = [*results, *_tasks(before, after, definition, cause, last_id)]
+        outbound += _letters(before, after, cause, last_id)
         if before is None or before.status is not after.status:
             outbound.append(status_record(after, cause, last_id))
         new_row = Row(
@@ -181,7 +187,7 @@ class Driver:
         return Outcome(row=new_row, journal=tuple(journal), outbound=tuple(outbound))
 
     def owed(self, row: Row) -> tuple[Outbound, ...]:
-        """Everything that executors should have about a workflow: what to send again after a recovery."""
+        """Everything that others should have about a workflow: what to send again after a recovery."""
         definition = self._definitions(row.state.definition_hash)
         if definition is None:
             return ()
@@ -198,7 +204,7 @@ class Driver:
             correlation_id=state.correlation_id,
             traceparent=state.traceparent,
         )
-        return tuple(_tasks(None, state, definition, cause, ""))
+        return (*_tasks(None, state, definition, cause, ""), *_letters(None, state, cause, ""))
 
 
 def _cause(meta: EventMeta, definition: CompiledDefinition, now_ms: int) -> Cause:
@@ -278,3 +284,28 @@ def _tasks(
         key = f"{call.effect_key}/{call.attempt}".encode()
         records.append(Outbound(_TASK_TOPICS[type(body)], key, encode(body, meta), cloud_event(body, meta, SOURCE)))
     return records
+
+
+def _letters(before: WorkflowState | None, after: WorkflowState, cause: Cause, cause_id: str) -> list[Outbound]:
+    had = letters_owed(before) if before is not None else {}
+    return [
+        inbox_record(body, letter_meta(cause, body, workflow_id, cause_id, after.started_by))
+        for (about, workflow_id), body in letters_owed(after).items()
+        if (about, workflow_id) not in had
+    ]
+
+
+def _refusal_for_parent(meta: EventMeta, body: req.StartWorkflow, refused: Rejection, now_ms: int) -> Outbound:
+    """What a parent hears of a child that could not be started."""
+    report = rep.ReportChildEnded(
+        step=body.parent_step,
+        visit=body.parent_visit,
+        index=body.parent_index,
+        child_id=meta.workflow_id,
+        outcome="rejected",
+        output=None,
+        error_class=refused.code,
+        error_message=refused.message,
+    )
+    cause = Cause.of(replace(meta, recorded_at_ms=now_ms))
+    return inbox_record(report, letter_meta(cause, report, body.parent_id, meta.event_id, meta.actor_id))

@@ -61,6 +61,8 @@ class Admission:
         if not ids.WORKFLOW_ID.fullmatch(meta.workflow_id):
             return reject("workflow_id_invalid", workflow_id=meta.workflow_id)
         if isinstance(body, StartWorkflow):
+            if body.parent_id:
+                return reject("started_as_child", parent=body.parent_id)
             name = body.definition_hash or body.definition
             definition = self._find(name)
             if definition is None:

@@ -86,6 +86,20 @@ def engine_meta(cause: Cause, body: Record, cause_id: str, *identity: str | int)
     )
 
 
+def letter_meta(cause: Cause, body: Record, workflow_id: str, cause_id: str, on_behalf_of: str) -> EventMeta:
+    """The meta of a record for another workflow's inbox.
+
+    Who started the sender is who acts: so nobody approves through a child what they asked for through its parent.
+    """
+    meta = engine_meta(cause, body, cause_id, cause.workflow_id, workflow_id)
+    return changed(meta, workflow_id=workflow_id, actor_id=on_behalf_of, definition_name="", definition_hash="")
+
+
+def inbox_record(body: Record, meta: EventMeta) -> Outbound:
+    """A record for the inbox of the workflow that its meta names."""
+    return outbound_record(topics.INBOX, body, meta)
+
+
 def status_record(state: WorkflowState, cause: Cause, cause_id: str) -> Outbound:
     """The latest status of a workflow, for `status`."""
     step = next(iter(state.active), "")

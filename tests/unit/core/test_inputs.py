@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.schemas import events as e
 from holdfast.schemas import results as res
-from holdfast.streams.core.decide import EARLY_EVENTS_LIMIT
+from holdfast.streams.core.inputs.requests import EARLY_EVENTS_LIMIT
 from support.scenario import Scenario, define, only
 
 WAIT = {"kind": "wait", "event": "paid", "timeout": "30m", "next": "end"}
@@ -128,7 +128,7 @@ def test_the_deadline_ends_a_workflow_wherever_it_is() -> None:
     scenario = Scenario(define({"pay": {**WAIT, "timeout": "9d"}}, deadline="1h"))
     scenario.start()
     scenario.fire()
-    assert scenario.names == ["TimerFired", "WorkflowFailed"]
+    assert scenario.names == ["TimerFired", "StepCancelled", "WorkflowFailed"]
     assert only(scenario.last, e.WorkflowFailed).error_class == "deadline_exceeded"
 
 

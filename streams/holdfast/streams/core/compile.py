@@ -12,6 +12,7 @@ from jsonschema.exceptions import SchemaError
 
 from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
+from holdfast.streams.core import graph
 from holdfast.streams.core.expressions import (
     ExpressionError,
     Scope,
@@ -21,8 +22,8 @@ from holdfast.streams.core.expressions import (
     expressions_in,
     steps_in,
 )
+from holdfast.streams.core.graph import Path
 
-Path = tuple[str | int, ...]
 MAX_LISTED_ERRORS = 5
 
 
@@ -99,21 +100,10 @@ def problems(definition: d.Definition) -> Iterator[Problem]:
     yield from _schema_problems(definition)
     yield from _expression_problems(definition)
     yield from _graph_problems(definition)
+    yield from _sight_problems(definition)
     yield from _tool_problems(definition)
+    yield from _child_problems(definition)
     yield from _approval_problems(definition)
-
-
-def exits(step: d.Step) -> list[tuple[Path, str]]:
-    """Where a step can lead to: the field's path within the step, and the target's name."""
-    if isinstance(step, d.ChoiceStep):
-        branches: list[tuple[Path, str]] = [
-            (("branches", i, "next"), branch.next) for i, branch in enumerate(step.branches)
-        ]
-        return [*branches, (("default",), step.default)]
-    if isinstance(step, d.SucceedStep | d.FailStep):
-        return []
-    caught = step.catch if isinstance(step, d._Working) else {}
-    return [(("next",), step.next), *((("catch", error), target) for error, target in caught.items())]
 
 
 def _bare_expressions(definition: d.Definition) -> Iterator[tuple[Path, str]]:
@@ -121,6 +111,10 @@ def _bare_expressions(definition: d.Definition) -> Iterator[tuple[Path, str]]:
         if isinstance(step, d.ChoiceStep):
             for i, branch in enumerate(step.branches):
                 yield ("steps", name, "branches", i, "when"), branch.when
+        if isinstance(step, d.ParallelStep):
+            for branch_name, parallel in step.branches.items():
+                if parallel.when:
+                    yield ("steps", name, "branches", branch_name, "when"), parallel.when
         if isinstance(step, d.AgentStep | d.ToolStep):
             for i, source in enumerate(step.check):
                 yield ("steps", name, "check", i), source
@@ -132,6 +126,8 @@ _TEMPLATE_FIELDS: Mapping[type, tuple[str, ...]] = {
     d.ApprovalStep: ("arguments", "summary"),
     d.WaitStep: ("correlation",),
     d.SleepStep: ("until",),
+    d.MapStep: ("items", "shared"),
+    d.ChildStep: ("input",),
     d.AssignStep: ("set",),
     d.SucceedStep: ("output",),
     d.FailStep: ("message",),
@@ -170,6 +166,16 @@ def _expression_problems(definition: d.Definition) -> Iterator[Problem]:
         yield from _check_sources(definition, path, sources)
 
 
+def _all_sources(definition: d.Definition) -> Iterator[tuple[Path, str]]:
+    yield from _bare_expressions(definition)
+    for path, template in _templates(definition):
+        try:
+            sources = expressions_in(template)
+        except ExpressionError:
+            continue  # said elsewhere
+        yield from ((path, source) for source in sources)
+
+
 def _check_sources(definition: d.Definition, path: Path, sources: list[str]) -> Iterator[Problem]:
     for source in sources:
         try:
@@ -184,39 +190,84 @@ def _check_sources(definition: d.Definition, path: Path, sources: list[str]) -> 
 
 
 def _graph_problems(definition: d.Definition) -> Iterator[Problem]:
-    if definition.start not in definition.steps:
+    steps = definition.steps
+    if definition.start not in steps:
         yield Problem(path=("start",), message=f"there is no step {definition.start!r}", cure=_names(definition))
         return
     dangling = False
-    for name, step in definition.steps.items():
-        for path, target in exits(step):
-            if target not in definition.steps:
+    for name, step in steps.items():
+        for exit_ in [*graph.exits(step), *(entry for _, entry in graph.entries(step))]:
+            if exit_.target not in steps:
                 dangling = True
                 yield Problem(
-                    path=("steps", name, *path), message=f"there is no step {target!r}", cure=_names(definition)
+                    path=("steps", name, *exit_.path),
+                    message=f"there is no step {exit_.target!r}",
+                    cure=_names(definition),
                 )
-    reachable = _closure({definition.start}, {n: {t for _, t in exits(s)} for n, s in definition.steps.items()})
-    for name in definition.steps:
-        if name not in reachable:
-            yield Problem(
-                path=("steps", name),
-                message="no path from the start leads here",
-                cure="name it as a `next` or `catch`, or delete it",
-            )
+    scopes = list(graph.scopes(definition))
+    yield from _scope_problems(definition, scopes)
     if dangling:
         return  # whether a path ends cannot be told before every `next` leads somewhere
     incoming: dict[str, set[str]] = {}
-    for name, step in definition.steps.items():
-        for _, target in exits(step):
+    for name, targets in graph.edges(definition).items():
+        for target in targets:
             incoming.setdefault(target, set()).add(name)
-    endings = {n for n, s in definition.steps.items() if isinstance(s, d.SucceedStep | d.FailStep)}
-    ending = _closure(endings, incoming)
-    for name in sorted(reachable & set(definition.steps) - ending):
+    endings = {name for name, step in steps.items() if isinstance(step, d.SucceedStep | d.FailStep)}
+    ending = graph.closure(endings, incoming)
+    for name in sorted({name for scope in scopes for name in scope.steps} - ending):
         yield Problem(
             path=("steps", name),
             message="no path leads from here to an end",
             cure="lead it to a `succeed` or `fail` step",
         )
+
+
+def _scope_problems(definition: d.Definition, scopes: list[graph.ScopeNode]) -> Iterator[Problem]:
+    for name in definition.steps:
+        homes = [scope for scope in scopes if name in scope.steps]
+        if not homes:
+            yield Problem(
+                path=("steps", name),
+                message="no path from the start leads here",
+                cure="name it as a `next` or `catch`, or delete it",
+            )
+        elif len(homes) > 1:
+            places = " and ".join(_place(scope) for scope in homes)
+            yield Problem(
+                path=("steps", name),
+                message=f"it belongs to {places}, but a step can only be in one place at a time",
+                cure="give each its own step; a branch and an item end with a `succeed` or `fail` step of their own",
+            )
+
+
+def _place(scope: graph.ScopeNode) -> str:
+    if not scope.opened_by:
+        return "the workflow itself"
+    return f"branch {scope.branch!r} of {scope.opened_by!r}" if scope.branch else f"the items of {scope.opened_by!r}"
+
+
+def _sight_problems(definition: d.Definition) -> Iterator[Problem]:
+    home = {name: scope for scope in graph.scopes(definition) for name in scope.steps}
+    for path, source in _all_sources(definition):
+        own = home.get(str(path[1]))
+        for name in sorted(steps_in(source) & set(definition.steps)):
+            other = home.get(name)
+            if own is not None and other is not None and not own.sees(other):
+                yield Problem(
+                    path=path,
+                    message=f"`{source}` reads step {name!r} of {_place(other)}, which cannot be seen from here",
+                    cure="pass what is needed as `shared` into items, and as the output of their `succeed` step out",
+                )
+
+
+def _child_problems(definition: d.Definition) -> Iterator[Problem]:
+    for name, step in definition.steps.items():
+        if isinstance(step, d.ChildStep) and step.definition not in definition.children:
+            yield Problem(
+                path=("steps", name, "definition"),
+                message=f"there is no published definition {step.definition!r}",
+                cure="apply that definition first",
+            )
 
 
 def _tool_problems(definition: d.Definition) -> Iterator[Problem]:
@@ -253,15 +304,6 @@ def _approval_problems(definition: d.Definition) -> Iterator[Problem]:
                 message=f"{step.approved_by!r} approves {approval.tool!r}, not {step.tool!r}",
                 cure="an approval allows one exact call: use the same tool in both",
             )
-
-
-def _closure(start: set[str], edges: Mapping[str, set[str]]) -> set[str]:
-    seen, todo = set(start), list(start)
-    while todo:
-        for target in edges.get(todo.pop(), set()) - seen:
-            seen.add(target)
-            todo.append(target)
-    return seen
 
 
 def _schema_errors(validator: Draft202012Validator, value: Json) -> list[str]:

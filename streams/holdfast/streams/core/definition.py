@@ -7,7 +7,7 @@ canonical form (`Definition.hash`). Strings of the form `${...}` inside template
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from holdfast.schemas import jsontext
 from holdfast.schemas.record import Json
@@ -141,6 +141,69 @@ class ChoiceStep(_Step):
     default: StepName
 
 
+class ParallelBranch(Model):
+    """One branch of a parallel step: its first step, and the condition under which it runs."""
+
+    start: StepName
+    when: str = ""
+
+
+def _branches(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: {"start": branch} if isinstance(branch, str) else branch for name, branch in value.items()}
+    return value
+
+
+class ParallelStep(_Working):
+    """Branches side by side; each ends at a `succeed` or `fail` step of its own.
+
+    `join` says how many must complete; `on_failure` what a branch that fails does to the others: `fail_fast` gives up
+    as soon as the join cannot be met any more, `wait_all` lets the others come to their ends first, `ignore` never
+    fails the step. A branch may be written as the name of its first step.
+    """
+
+    kind: Literal["parallel"]
+    branches: Annotated[dict[StepName, ParallelBranch], BeforeValidator(_branches), Field(min_length=1, max_length=100)]
+    join: Literal["all", "any"] | Annotated[int, Field(ge=1)] = "all"
+    on_failure: Literal["fail_fast", "wait_all", "ignore"] = "fail_fast"
+    timeout_ms: DurationMs = Field(alias="timeout")
+
+    def wanted(self, total: int) -> int:
+        """How many of `total` branches have to complete."""
+        if self.join == "all":
+            return total
+        return 1 if self.join == "any" else min(self.join, total)
+
+
+class MapStep(_Working):
+    """The steps from `do` on, for every item of a list, at most `concurrency` at a time.
+
+    An item is a workflow of its own with the input `{item, index, shared}`. More than `max_failures` items that fail
+    fail the step: at once with `fail_fast`, once all have ended with `wait_all`, never with `ignore`.
+    """
+
+    kind: Literal["map"]
+    items: str | list[Json]
+    do: StepName
+    shared: Json = Field(default_factory=dict)
+    concurrency: int = Field(default=10, ge=1, le=1_000)
+    max_items: int = Field(default=1_000, ge=1, le=1_000)
+    max_failures: int = Field(default=0, ge=0)
+    on_failure: Literal["fail_fast", "wait_all", "ignore"] = "fail_fast"
+    timeout_ms: DurationMs = Field(alias="timeout")
+
+
+class ChildStep(_Working):
+    """Another workflow. With `wait` the step ends as it does; `on_parent_end` says what becomes of it without us."""
+
+    kind: Literal["child"]
+    definition: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
+    input: Json = Field(default_factory=dict)
+    wait: bool = True
+    on_parent_end: Literal["cancel", "leave"] = "cancel"
+    timeout_ms: DurationMs = Field(alias="timeout")
+
+
 class AssignStep(_Step):
     """Sets variables."""
 
@@ -165,7 +228,18 @@ class FailStep(_Step):
 
 
 Step = Annotated[
-    AgentStep | ToolStep | ApprovalStep | WaitStep | SleepStep | ChoiceStep | AssignStep | SucceedStep | FailStep,
+    AgentStep
+    | ToolStep
+    | ApprovalStep
+    | WaitStep
+    | SleepStep
+    | ChoiceStep
+    | ParallelStep
+    | MapStep
+    | ChildStep
+    | AssignStep
+    | SucceedStep
+    | FailStep,
     Field(discriminator="kind"),
 ]
 
@@ -174,7 +248,8 @@ class Definition(Model):
     """A whole workflow definition.
 
     `input` is the JSON Schema of the workflow's input; `deadline` bounds the whole run; `tools` holds the pinned
-    manifests and is filled in when the definition is applied, never by hand.
+    manifests and `children` the hashes of the definitions that `child` steps name: both are filled in when the
+    definition is applied, never by hand.
     """
 
     name: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
@@ -185,6 +260,7 @@ class Definition(Model):
     start: StepName
     steps: dict[StepName, Step] = Field(min_length=1)
     tools: dict[str, Tool] = Field(default_factory=dict)
+    children: dict[str, str] = Field(default_factory=dict)
 
     def body(self) -> Json:
         """The canonical form: every field, defaults included, durations in ms."""

@@ -1,33 +1,68 @@
-"""Entering steps: one after the other until the workflow waits for something or has ended."""
+"""Going on: steps are entered one after the other until the workflow waits for something or has ended."""
+
+from collections.abc import Callable
+from typing import Any
 
 from holdfast.schemas import events as e
 from holdfast.streams.core.expressions import ExpressionError
+from holdfast.streams.core.scopes import is_open, status_of
+from holdfast.streams.core.state import Status, StepRun
 from holdfast.streams.core.steps import KINDS
-from holdfast.streams.core.turn import Turn
+from holdfast.streams.core.steps.kind import StepKind
+from holdfast.streams.core.turn import Entry, Join, Turn
+
+Hook = Callable[[StepKind], Callable[..., None]]
+
+
+def react(turn: Turn, step: str, hook: Hook, *details: Any) -> None:
+    """Let an active step's kind answer something that happened; an expression that fails then fails the step.
+
+    `hook` picks the function of the kind, `details` follow the turn and the run.
+    """
+    run = turn.run(step)
+    try:
+        hook(KINDS[run.kind])(turn, run, *details)
+    except ExpressionError as exc:
+        turn.fail(step, "expression_error", str(exc))
 
 
 def advance(turn: Turn) -> None:
-    """Enter every step that the decision so far leads to."""
-    while turn.to_enter and not turn.state.finished:
-        _enter(turn, turn.to_enter.popleft())
+    """Go on with everything that the decision so far leads to, and say in which status that leaves the workflow."""
+    while turn.ahead:
+        following = turn.ahead.popleft()
+        if isinstance(following, Join):
+            _join(turn, following)
+        elif is_open(turn.state, following.scope):
+            _enter(turn, following)
+    _settle_status(turn)
 
 
-def _enter(turn: Turn, name: str) -> None:
-    state, step = turn.state, turn.step(name)
+def _enter(turn: Turn, entry: Entry) -> None:
+    state, step = turn.state, turn.step(entry.step)
     if sum(state.visits.values()) >= turn.definition.definition.max_steps:
         limit = turn.definition.definition.max_steps
-        turn.fail_workflow(name, "step_limit", f"the workflow entered {limit} steps, the most it may (max_steps)")
+        turn.fail_workflow(entry.step, "step_limit", f"the workflow entered {limit} steps, the most it may (max_steps)")
         return
     timeout_ms = getattr(step, "timeout_ms", 0)
     turn.emit(
         e.StepStarted(
-            step=name,
-            visit=state.visits.get(name, 0) + 1,
+            step=entry.step,
+            visit=state.visits.get(entry.step, 0) + 1,
             kind=step.kind,
             timeout_at_ms=turn.now_ms + timeout_ms if timeout_ms else 0,
+            scope=entry.scope,
         )
     )
-    try:
-        KINDS[step.kind].enter(turn, turn.run(name))
-    except ExpressionError as exc:
-        turn.fail(name, "expression_error", str(exc))
+    react(turn, entry.step, lambda kind: kind.enter)
+
+
+def _join(turn: Turn, join: Join) -> None:
+    run: StepRun | None = turn.state.active.get(join.step)
+    if run is not None and run.visit == join.visit:
+        react(turn, join.step, lambda kind: kind.branch_ended)
+
+
+def _settle_status(turn: Turn) -> None:
+    state = turn.state
+    if state.status in (Status.RUNNING, Status.WAITING) and state.status is not (status := status_of(state)):
+        turn.emit(e.StatusChanged(status=status.value))

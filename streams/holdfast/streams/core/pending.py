@@ -1,4 +1,6 @@
-"""What a workflow is owed: tasks, grants and timers, computed from its state and never remembered.
+"""What a workflow is owed, and what it owes others: tasks, grants, timers, letters to other workflows.
+
+All of it is computed from the state and never remembered.
 
 A crash between "decided" and "sent" heals by computing this again; ids derive from (effect key, attempt), so the same
 debt is the same message.
@@ -7,11 +9,13 @@ debt is the same message.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from holdfast.schemas import reports as rep
+from holdfast.schemas import requests as req
 from holdfast.schemas import tasks as t
 from holdfast.schemas.record import Record
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.calls import REPEATABLE_EFFECTS, lease_of
-from holdfast.streams.core.state import Call, CallKind, CallStatus, Status, StepRun, WorkflowState
+from holdfast.streams.core.state import Call, CallKind, CallStatus, Child, Parent, Status, StepRun, WorkflowState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,51 @@ def _tool_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunToolC
         timeout_ms=definition.tools[call.tool].timeout_ms,
         lease_ms=lease_of(call, definition),
         deadline_at_ms=call.deadline_at_ms,
+    )
+
+
+def letters_owed(state: WorkflowState) -> dict[tuple[str, str], Record]:
+    """Every message that other workflows should have from this one, by (what it is about, workflow id).
+
+    A child is told to start, or to stop once nobody waits for it any more; a parent is told of the end. Whoever was
+    told already ignores it.
+    """
+    owed: dict[tuple[str, str], Record] = {}
+    for child in state.children.values():
+        if child.cancelling:
+            owed["stop", child.child_id] = req.CancelWorkflow(reason=f"{state.workflow_id} no longer waits for it")
+        else:
+            owed["start", child.child_id] = _start_of(state, child)
+    if state.parent is not None and state.finished:
+        owed["ended", state.parent.workflow_id] = _end_for(state, state.parent)
+    return owed
+
+
+def _start_of(state: WorkflowState, child: Child) -> req.StartWorkflow:
+    return req.StartWorkflow(
+        definition="",
+        definition_hash=child.definition_hash,
+        input=child.input,
+        parent_id=state.workflow_id,
+        parent_step=child.step,
+        parent_visit=child.visit,
+        parent_index=child.index,
+        depth=state.depth + 1,
+        start_step=child.start_step,
+        deadline_limit_at_ms=child.deadline_limit_at_ms,
+    )
+
+
+def _end_for(state: WorkflowState, parent: Parent) -> rep.ReportChildEnded:
+    return rep.ReportChildEnded(
+        step=parent.step,
+        visit=parent.visit,
+        index=parent.index,
+        child_id=state.workflow_id,
+        outcome=state.status.value,
+        output=state.output,
+        error_class=state.error_class,
+        error_message=state.error_message,
     )
 
 

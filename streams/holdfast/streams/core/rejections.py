@@ -6,6 +6,9 @@ from dataclasses import dataclass
 SENTENCES: Mapping[str, str] = {
     "workflow_not_found": "Expected a workflow {workflow_id!r}, but there is none.",
     "workflow_exists": "Expected a new workflow id, but {workflow_id!r} is taken and {status}.",
+    "start_step_unknown": "Expected to begin at a step of the definition, but it has no {step!r}.",
+    "nested_too_deep": "Expected at most {limit} workflows above one another, but there are more.",
+    "started_as_child": "Expected a start from outside, but it claims {parent!r} as its parent.",
     "workflow_finished": "Expected a workflow that still runs, but {workflow_id!r} is {status}.",
     "workflow_blocked": "Expected a workflow that can go on, but {workflow_id!r} is blocked.",
     "definition_not_found": "Expected a published definition {definition!r}, but there is none.",

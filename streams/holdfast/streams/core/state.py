@@ -102,13 +102,87 @@ class ReceivedEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Branch:
+    """One branch of a parallel step; `outcome` is empty while it runs."""
+
+    outcome: str = ""
+    output: Json = None
+    error_class: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """Where a map step stands.
+
+    `waiting` has the items that were not started yet, the next one first; `results` and `failures` what ended items
+    left, by their index as text; `failures` are `{"class", "message"}`.
+    """
+
+    total: int
+    shared: Json
+    waiting: tuple[Json, ...]
+    results: Mapping[str, Json] = field(default_factory=dict)
+    failures: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def started(self) -> int:
+        """How many items have been started: the index of the next one."""
+        return self.total - len(self.waiting)
+
+    @property
+    def ended(self) -> int:
+        """How many items have ended, one way or another."""
+        return len(self.results) + len(self.failures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The workflow, the visit of its step and the item of that step that this workflow was started for."""
+
+    workflow_id: str
+    step: str
+    visit: int
+    index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A workflow that this one started and that has not ended.
+
+    `awaited` says that a step waits for it; `cancelling` that nobody does any more, and that it is told so.
+    """
+
+    child_id: str
+    definition_hash: str
+    step: str
+    visit: int
+    index: int
+    start_step: str
+    input: Json
+    awaited: bool
+    on_parent_end: str
+    deadline_limit_at_ms: int
+    cancelling: bool = False
+
+    def is_of(self, run: "StepRun") -> bool:
+        """True if that visit of a step started it."""
+        return self.step == run.step and self.visit == run.visit
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepRun:
-    """One visit of one step that has not ended."""
+    """One visit of one step that has not ended.
+
+    `scope` names the branch that it belongs to (see `scopes.py`), empty at the top; `branches` and `items` are those
+    of a parallel and of a map step.
+    """
 
     step: str
     kind: str
     visit: int
     timeout_at_ms: int
+    scope: str = ""
     turn: int = 0
     repairs: int = 0
     model: str = ""
@@ -119,6 +193,8 @@ class StepRun:
     wait: Wait | None = None
     timer_id: str = ""
     wake_at_ms: int = 0
+    branches: Mapping[str, Branch] = field(default_factory=dict)
+    items: Items | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +203,8 @@ class WorkflowState:
 
     `active` has the step runs that have not ended, by step name; `outputs` the last output of each step that ended;
     `early_events` the events that nobody waited for yet, oldest first; `seen` short ids of the last inputs folded.
+    `parent` is the workflow that started this one, `depth` how many stand above it; `children` has the workflows that
+    this one started and that have not ended, by id.
     """
 
     tenant: str
@@ -145,6 +223,10 @@ class WorkflowState:
     visits: Mapping[str, int] = field(default_factory=dict)
     active: Mapping[str, StepRun] = field(default_factory=dict)
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    parent: Parent | None = None
+    depth: int = 0
+    start_step: str = ""
+    children: Mapping[str, Child] = field(default_factory=dict)
     early_events: tuple[ReceivedEvent, ...] = ()
     seen: tuple[str, ...] = ()
     output: Json = None

@@ -1,6 +1,7 @@
-"""One decision in the making: the events so far, and the state that they lead to."""
+"""One decision in the making: the events so far, the state that they lead to, and what comes next."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Json, Record
@@ -8,18 +9,43 @@ from holdfast.streams.core import definition as d
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.expressions import Scope
+from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of, split_scope
 from holdfast.streams.core.state import StepRun, WorkflowState
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A step to enter, in a scope."""
+
+    step: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A parallel step to ask whether it is done, now that one of its branches has ended."""
+
+    step: str
+    visit: int
+
+
 class Turn:
-    """Collects events. `state` is always the fold of the state before the decision and `events`."""
+    """Collects events. `state` is always the fold of the state before the decision and `events`.
+
+    `ahead` has what the decision goes on with, in order.
+    """
 
     def __init__(self, state: WorkflowState | None, definition: CompiledDefinition, cause: Cause) -> None:
         self._state = state
         self.definition = definition
         self.cause = cause
         self.events: list[Record] = []
-        self.to_enter: deque[str] = deque()
+        self.ahead: deque[Entry | Join] = deque()
+
+    @property
+    def exists(self) -> bool:
+        """True if the workflow has begun."""
+        return self._state is not None
 
     @property
     def state(self) -> WorkflowState:
@@ -64,16 +90,22 @@ class Turn:
         """A step's template field, evaluated now. Raises ExpressionError."""
         return self.definition.render(step, field, self.scope())
 
+    def enter(self, step: str, scope: str) -> None:
+        """Go on with a step."""
+        self.ahead.append(Entry(step, scope))
+
     def complete(self, name: str, output: Json, next_step: str = "") -> None:
         """End an active step with its output, and go on."""
+        self.cancel_branches(name, "branch_cancelled")
         run, step = self.run(name), self.step(name)
         target = next_step or getattr(step, "next", "")
         self.emit(e.StepCompleted(step=name, visit=run.visit, kind=run.kind, output=output, next_step=target))
         if target:
-            self.to_enter.append(target)
+            self.enter(target, run.scope)
 
     def fail(self, name: str, error_class: str, message: str) -> None:
-        """End an active step with an error: its `catch` goes on, or the workflow fails."""
+        """End an active step with an error: its `catch` goes on, or its branch fails, or the workflow."""
+        self.cancel_branches(name, error_class)
         run, step = self.run(name), self.step(name)
         catch = step.catch if isinstance(step, d._Working) else {}
         target = catch.get(error_class) or catch.get(d.ANY_ERROR) or ""
@@ -88,16 +120,73 @@ class Turn:
             )
         )
         if target:
-            self.to_enter.append(target)
+            self.enter(target, run.scope)
         else:
-            self.fail_workflow(name, error_class, message)
+            self.fail_scope(run.scope, name, error_class, message)
+
+    def succeed_scope(self, scope: str, output: Json) -> None:
+        """End a branch, or the workflow, with its output."""
+        if scope == TOP:
+            self._end(e.WorkflowCompleted(output=output), "workflow_completed")
+        else:
+            self._end_branch(scope, "completed", output=output)
+
+    def fail_scope(self, scope: str, step: str, error_class: str, message: str) -> None:
+        """End a branch, or the workflow, without its goal."""
+        if scope == TOP:
+            self.fail_workflow(step, error_class, message)
+        else:
+            self._end_branch(scope, "failed", error_class=error_class, message=message)
 
     def fail_workflow(self, step: str, error_class: str, message: str) -> None:
         """End the workflow without its goal."""
-        self.to_enter.clear()
-        self.emit(e.WorkflowFailed(step=step, error_class=error_class, error_message=message))
+        self._end(e.WorkflowFailed(step=step, error_class=error_class, error_message=message), error_class)
+
+    def cancel_workflow(self, reason: str) -> None:
+        """End the workflow because somebody asked for it."""
+        self._end(e.WorkflowCancelled(reason=reason), "workflow_cancelled")
+
+    def cancel_branches(self, step: str, reason: str) -> None:
+        """Give up the branches of a step that still run, with everything in them."""
+        run = self.run(step)
+        for branch in running_branches(run):
+            scope = scope_of(run, branch)
+            self._cancel_runs(scope, reason)
+            self._emit_branch_end(scope, "cancelled", None, reason, "")
 
     def block(self, step: str, code: str, message: str) -> None:
         """Stop until a person acts."""
-        self.to_enter.clear()
+        self.ahead.clear()
         self.emit(e.WorkflowBlocked(step=step, code=code, message=message))
+
+    def _end(self, ending: Record, reason: str) -> None:
+        self.ahead.clear()
+        self._cancel_runs(TOP, reason)
+        self.emit(ending)
+
+    def _cancel_runs(self, scope: str, reason: str) -> None:
+        for run in runs_in(self.state, scope):
+            self.cancel_branches(run.step, reason)
+            self.emit(e.StepCancelled(step=run.step, visit=run.visit, kind=run.kind, reason=reason))
+
+    def _end_branch(
+        self, scope: str, outcome: str, output: Json = None, error_class: str = "", message: str = ""
+    ) -> None:
+        self._cancel_runs(scope, error_class or "branch_ended")
+        self._emit_branch_end(scope, outcome, output, error_class, message)
+        step, visit, _branch = split_scope(scope)
+        self.ahead.append(Join(step, visit))
+
+    def _emit_branch_end(self, scope: str, outcome: str, output: Json, error_class: str, message: str) -> None:
+        step, visit, branch = split_scope(scope)
+        self.emit(
+            e.BranchEnded(
+                step=step,
+                visit=visit,
+                branch=branch,
+                outcome=outcome,
+                output=output,
+                error_class=error_class,
+                error_message=message,
+            )
+        )

@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping
 
-from holdfast.streams.core.steps import agent, approval, assign, choice, endings, sleep, tool, wait
+from holdfast.streams.core.steps import (
+    agent,
+    approval,
+    assign,
+    child,
+    choice,
+    endings,
+    map,
+    parallel,
+    sleep,
+    tool,
+    wait,
+)
 from holdfast.streams.core.steps.kind import StepKind
 
 KINDS: Mapping[str, StepKind] = {
@@ -12,6 +24,9 @@ KINDS: Mapping[str, StepKind] = {
     "wait": wait.KIND,
     "sleep": sleep.KIND,
     "choice": choice.KIND,
+    "parallel": parallel.KIND,
+    "map": map.KIND,
+    "child": child.KIND,
     "assign": assign.KIND,
     "succeed": endings.SUCCEED,
     "fail": endings.FAIL,

@@ -1,6 +1,5 @@
-"""The `succeed` and `fail` steps: how a workflow ends."""
+"""The `succeed` and `fail` steps: how a branch or a workflow ends."""
 
-from holdfast.schemas import events as e
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.state import StepRun
 from holdfast.streams.core.steps.kind import StepKind
@@ -10,7 +9,7 @@ from holdfast.streams.core.turn import Turn
 def _succeed(turn: Turn, run: StepRun) -> None:
     output = turn.render(run.step, "output")
     turn.complete(run.step, output)
-    turn.emit(e.WorkflowCompleted(output=output))
+    turn.succeed_scope(run.scope, output)
 
 
 def _fail(turn: Turn, run: StepRun) -> None:
@@ -18,7 +17,7 @@ def _fail(turn: Turn, run: StepRun) -> None:
     assert isinstance(step, d.FailStep)
     message = str(turn.render(run.step, "message") or step.purpose)
     turn.complete(run.step, {"error": step.error, "message": message})
-    turn.fail_workflow(run.step, step.error, message)
+    turn.fail_scope(run.scope, run.step, step.error, message)
 
 
 SUCCEED = StepKind(enter=_succeed)

@@ -8,6 +8,17 @@ from holdfast.streams.core.state import Call, StepRun
 from holdfast.streams.core.turn import Turn
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildResult:
+    """How a workflow that a step started has ended."""
+
+    index: int
+    outcome: str
+    output: Json
+    error_class: str
+    error_message: str
+
+
 def _timed_out(turn: Turn, run: StepRun) -> None:
     turn.fail(run.step, "timeout", "the step did not end within its time limit")
 
@@ -30,4 +41,6 @@ class StepKind:
     event_matched: Callable[[Turn, StepRun], None] = _not_expected
     decided: Callable[[Turn, StepRun, Json], None] = _not_expected
     woken: Callable[[Turn, StepRun], None] = _not_expected
+    branch_ended: Callable[[Turn, StepRun], None] = _not_expected
+    child_ended: Callable[[Turn, StepRun, ChildResult], None] = _not_expected
     timed_out: Callable[[Turn, StepRun], None] = _timed_out

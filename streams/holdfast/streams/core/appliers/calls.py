@@ -1,0 +1,123 @@
+"""Model and tool calls: their intents, who holds them, their outcomes."""
+
+from collections.abc import Mapping
+
+from holdfast.schemas import events as e
+from holdfast.schemas.record import Json, Record, changed
+from holdfast.streams.core.answers import assistant_message
+from holdfast.streams.core.appliers.common import Applier, unchanged, with_call, with_run
+from holdfast.streams.core.state import Call, CallKind, CallStatus, WorkflowState
+
+
+def _model_call_requested(state: WorkflowState, event: e.ModelCallRequested) -> WorkflowState:
+    run = state.active[event.step]
+    call = Call(
+        kind=CallKind.MODEL,
+        effect_key=event.effect_key,
+        turn=event.turn,
+        index=0,
+        attempt=event.attempt,
+        status=CallStatus.REQUESTED,
+        deadline_at_ms=event.deadline_at_ms,
+    )
+    added = event.messages if isinstance(event.messages, list) else []
+    return with_run(
+        state,
+        changed(
+            run,
+            turn=event.turn,
+            model=event.model,
+            parameters=event.parameters,
+            messages=(*run.messages, *added),
+            calls={call.effect_key: call},
+        ),
+    )
+
+
+def _model_call_completed(state: WorkflowState, event: e.ModelCallCompleted) -> WorkflowState:
+    run = state.active[event.step]
+    message = assistant_message(event.response)
+    messages = run.messages if message is None else (*run.messages, message)
+    call = changed(run.calls[event.effect_key], status=CallStatus.DONE)
+    return with_run(state, changed(run, messages=messages, calls={call.effect_key: call}))
+
+
+def _call_failed(state: WorkflowState, event: e.ModelCallFailed | e.ToolCallFailed) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    status = CallStatus.RETRYING if event.retry_at_ms else CallStatus.DONE
+    answer: Json = {"error": {"class": event.error_class, "message": event.error_message}}
+    return with_call(
+        state,
+        event.step,
+        changed(call, status=status, retry_at_ms=event.retry_at_ms, executor_id="", lease_until_ms=0, answer=answer),
+    )
+
+
+def _output_rejected(state: WorkflowState, event: e.OutputRejected) -> WorkflowState:
+    return with_run(state, changed(state.active[event.step], repairs=event.repair_round))
+
+
+def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> WorkflowState:
+    call = Call(
+        kind=CallKind.TOOL,
+        effect_key=event.effect_key,
+        turn=event.turn,
+        index=event.index,
+        attempt=event.attempt,
+        status=CallStatus.REQUESTED,
+        deadline_at_ms=event.deadline_at_ms,
+        tool=event.tool,
+        effect=event.effect,
+        arguments=event.arguments,
+        action_hash=event.action_hash,
+        call_id=event.call_id,
+    )
+    if event.approval_id:
+        approval = changed(state.approvals[event.approval_id], consumed_by=event.effect_key)
+        state = changed(state, approvals={**state.approvals, approval.approval_id: approval})
+    return with_call(state, event.step, call)
+
+
+def _tool_call_completed(state: WorkflowState, event: e.ToolCallCompleted) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(state, event.step, changed(call, status=CallStatus.DONE, answer={"result": event.result}))
+
+
+def _tool_outcome_unknown(state: WorkflowState, event: e.ToolOutcomeUnknown) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(state, event.step, changed(call, status=CallStatus.UNKNOWN, executor_id="", lease_until_ms=0))
+
+
+def _task_claimed(state: WorkflowState, event: e.TaskClaimed) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(
+        state,
+        event.step,
+        changed(call, status=CallStatus.CLAIMED, executor_id=event.executor_id, lease_until_ms=event.lease_until_ms),
+    )
+
+
+def _lease_extended(state: WorkflowState, event: e.LeaseExtended) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(state, event.step, changed(call, lease_until_ms=event.lease_until_ms))
+
+
+def _task_released(state: WorkflowState, event: e.TaskReleased) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(state, event.step, changed(call, executor_id="", lease_until_ms=0))
+
+
+APPLIERS: Mapping[type[Record], Applier] = {
+    e.ModelCallRequested: _model_call_requested,
+    e.ModelCallCompleted: _model_call_completed,
+    e.ModelCallFailed: _call_failed,
+    e.OutputRejected: _output_rejected,
+    e.ToolCallRequested: _tool_call_requested,
+    e.ToolCallCompleted: _tool_call_completed,
+    e.ToolCallFailed: _call_failed,
+    e.ToolOutcomeUnknown: _tool_outcome_unknown,
+    e.TaskClaimed: _task_claimed,
+    e.LeaseExtended: _lease_extended,
+    e.TaskReleased: _task_released,
+    e.LateResultRecorded: unchanged,
+}

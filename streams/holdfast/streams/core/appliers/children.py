@@ -1,0 +1,78 @@
+"""What runs side by side: branches of a parallel step, items of a map step, workflows that were started."""
+
+from collections.abc import Mapping
+
+from holdfast.schemas import events as e
+from holdfast.schemas.record import Record, changed
+from holdfast.streams.core.appliers.common import Applier, with_run
+from holdfast.streams.core.state import Branch, Child, Items, WorkflowState
+
+
+def _branches_started(state: WorkflowState, event: e.BranchesStarted) -> WorkflowState:
+    run = state.active[event.step]
+    return with_run(state, changed(run, branches={name: Branch() for name in event.branches}))
+
+
+def _branch_ended(state: WorkflowState, event: e.BranchEnded) -> WorkflowState:
+    run = state.active[event.step]
+    ended = Branch(
+        outcome=event.outcome,
+        output=event.output,
+        error_class=event.error_class,
+        error_message=event.error_message,
+    )
+    # Put last: the order of the branches is then the order in which they ended, those that still run first.
+    others = {name: branch for name, branch in run.branches.items() if name != event.branch}
+    return with_run(state, changed(run, branches={**others, event.branch: ended}))
+
+
+def _items_counted(state: WorkflowState, event: e.ItemsCounted) -> WorkflowState:
+    values = event.items if isinstance(event.items, list) else []
+    items = Items(total=event.total, shared=event.shared, waiting=tuple(values))
+    return with_run(state, changed(state.active[event.step], items=items))
+
+
+def _child_requested(state: WorkflowState, event: e.ChildRequested) -> WorkflowState:
+    child = Child(
+        child_id=event.child_id,
+        definition_hash=event.child_definition_hash,
+        step=event.step,
+        visit=event.visit,
+        index=event.index,
+        start_step=event.start_step,
+        input=event.input,
+        awaited=event.awaited,
+        on_parent_end=event.on_parent_end,
+        deadline_limit_at_ms=event.deadline_limit_at_ms,
+    )
+    run = state.active[event.step]
+    if run.items is not None:
+        run = changed(run, items=changed(run.items, waiting=run.items.waiting[1:]))
+    return changed(with_run(state, run), children={**state.children, child.child_id: child})
+
+
+def _child_ended(state: WorkflowState, event: e.ChildEnded) -> WorkflowState:
+    child = state.children[event.child_id]
+    children = {name: other for name, other in state.children.items() if name != event.child_id}
+    state = changed(state, children=children)
+    run = state.active.get(event.step)
+    if run is None or run.items is None or not child.is_of(run):
+        return state
+    return with_run(state, changed(run, items=_with_ended(run.items, event)))
+
+
+def _with_ended(items: Items, event: e.ChildEnded) -> Items:
+    index = str(event.index)
+    if event.outcome == "completed":
+        return changed(items, results={**items.results, index: event.output})
+    failure = {"class": event.error_class, "message": event.error_message}
+    return changed(items, failures={**items.failures, index: failure})
+
+
+APPLIERS: Mapping[type[Record], Applier] = {
+    e.BranchesStarted: _branches_started,
+    e.BranchEnded: _branch_ended,
+    e.ItemsCounted: _items_counted,
+    e.ChildRequested: _child_requested,
+    e.ChildEnded: _child_ended,
+}

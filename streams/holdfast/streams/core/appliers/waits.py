@@ -1,0 +1,77 @@
+"""What a workflow waits for: timers, approvals, events from outside."""
+
+from collections.abc import Mapping
+
+from holdfast.schemas import events as e
+from holdfast.schemas.record import Record, changed
+from holdfast.streams.core.appliers.common import Applier, unchanged, waiting, with_run
+from holdfast.streams.core.state import Approval, ReceivedEvent, Wait, WorkflowState
+
+
+def _timer_scheduled(state: WorkflowState, event: e.TimerScheduled) -> WorkflowState:
+    run = changed(state.active[event.step], timer_id=event.timer_id, wake_at_ms=event.due_at_ms)
+    return waiting(with_run(state, run))
+
+
+def _approval_requested(state: WorkflowState, event: e.ApprovalRequested) -> WorkflowState:
+    approval = Approval(
+        approval_id=event.approval_id,
+        step=event.step,
+        tool=event.tool,
+        action_hash=event.action_hash,
+        expires_at_ms=event.expires_at_ms,
+    )
+    state = changed(state, approvals={**state.approvals, approval.approval_id: approval})
+    return waiting(with_run(state, changed(state.active[event.step], approval_id=approval.approval_id)))
+
+
+def _approval_decided(state: WorkflowState, event: e.ApprovalDecided) -> WorkflowState:
+    approval = changed(state.approvals[event.approval_id], approved=event.decision == "approve")
+    return changed(state, approvals={**state.approvals, approval.approval_id: approval})
+
+
+def _wait_started(state: WorkflowState, event: e.WaitStarted) -> WorkflowState:
+    wait = Wait(
+        wait_id=event.wait_id,
+        event_type=event.event_type,
+        correlation=event.correlation,
+        expires_at_ms=event.expires_at_ms,
+    )
+    early = next((received for received in state.early_events if matches(wait, received)), None)
+    if early is not None:
+        wait = changed(wait, matched=early)
+        state = changed(state, early_events=tuple(r for r in state.early_events if r is not early))
+    return waiting(with_run(state, changed(state.active[event.step], wait=wait)))
+
+
+def _event_received(state: WorkflowState, event: e.EventReceived) -> WorkflowState:
+    received = ReceivedEvent(
+        event_type=event.event_type,
+        correlation=event.correlation,
+        source_id=event.source_id,
+        payload=event.payload,
+    )
+    for run in state.active.values():
+        if run.wait is not None and run.wait.wait_id == event.wait_id:
+            return with_run(state, changed(run, wait=changed(run.wait, matched=received)))
+    return changed(state, early_events=(*state.early_events, received))
+
+
+def matches(wait: Wait, received: ReceivedEvent) -> bool:
+    """True if the event is the one that the wait is for."""
+    return (
+        wait.matched is None
+        and wait.event_type == received.event_type
+        and wait.correlation in ("", received.correlation)
+    )
+
+
+APPLIERS: Mapping[type[Record], Applier] = {
+    e.TimerScheduled: _timer_scheduled,
+    e.TimerFired: unchanged,
+    e.ApprovalRequested: _approval_requested,
+    e.ApprovalDecided: _approval_decided,
+    e.ApprovalExpired: unchanged,
+    e.WaitStarted: _wait_started,
+    e.EventReceived: _event_received,
+}

@@ -1,0 +1,45 @@
+"""Workflows that this one started: how they ended."""
+
+from collections.abc import Mapping
+
+from holdfast.schemas import events as e
+from holdfast.schemas import reports as rep
+from holdfast.schemas.record import Record
+from holdfast.streams.core.flow import react
+from holdfast.streams.core.inputs.common import Handler
+from holdfast.streams.core.rejections import Rejection
+from holdfast.streams.core.steps.kind import ChildResult
+from holdfast.streams.core.turn import Turn
+
+
+def _child_ended(turn: Turn, body: rep.ReportChildEnded) -> Rejection | None:
+    child = turn.state.children.get(body.child_id)
+    if child is None or turn.state.finished:
+        return None  # said before, or nobody's concern any more
+    turn.emit(
+        e.ChildEnded(
+            step=child.step,
+            visit=child.visit,
+            index=child.index,
+            child_id=child.child_id,
+            outcome=body.outcome,
+            output=body.output,
+            error_class=body.error_class,
+            error_message=body.error_message,
+        )
+    )
+    run = turn.state.active.get(child.step)
+    if run is None or not child.awaited or not child.is_of(run):
+        return None
+    result = ChildResult(
+        index=child.index,
+        outcome=body.outcome,
+        output=body.output,
+        error_class=body.error_class,
+        error_message=body.error_message,
+    )
+    react(turn, run.step, lambda kind: kind.child_ended, result)
+    return None
+
+
+HANDLERS: Mapping[type[Record], Handler] = {rep.ReportChildEnded: _child_ended}

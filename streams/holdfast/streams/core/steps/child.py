@@ -1,0 +1,43 @@
+"""The `child` step: another workflow, with a journal and a row of its own.
+
+The child's definition is pinned like a tool's manifest when the parent is applied. A step that waits ends as the child
+does; one that does not goes on as soon as the child is asked for.
+"""
+
+from holdfast.schemas.record import Json
+from holdfast.streams.core import definition as d
+from holdfast.streams.core.children import request_child
+from holdfast.streams.core.state import StepRun
+from holdfast.streams.core.steps.kind import ChildResult, StepKind
+from holdfast.streams.core.turn import Turn
+
+
+def _enter(turn: Turn, run: StepRun) -> None:
+    step = _step(turn, run)
+    child_id = request_child(
+        turn,
+        run,
+        definition_hash=turn.definition.definition.children[step.definition],
+        value=turn.render(run.step, "input"),
+        awaited=step.wait,
+        on_parent_end=step.on_parent_end,
+    )
+    if not step.wait:
+        turn.complete(run.step, {"workflow_id": child_id})
+
+
+def _child_ended(turn: Turn, run: StepRun, child: ChildResult) -> None:
+    if child.outcome == "completed":
+        output: Json = child.output
+        turn.complete(run.step, output)
+    else:
+        turn.fail(run.step, child.error_class or f"child_{child.outcome}", child.error_message)
+
+
+def _step(turn: Turn, run: StepRun) -> d.ChildStep:
+    step = turn.step(run.step)
+    assert isinstance(step, d.ChildStep)
+    return step
+
+
+KIND = StepKind(enter=_enter, child_ended=_child_ended)
