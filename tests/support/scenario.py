@@ -45,6 +45,7 @@ TOOLS: dict[str, dict[str, Any]] = {
         manifest("slow", "keyed", timeout_ms=60_000),
         manifest("pay", "once"),
         manifest("file", "lookup"),
+        {**manifest("post", "lookup"), "lookup": True, "visibility_lag_ms": 20_000},
     )
 }
 
@@ -115,7 +116,7 @@ class Scenario:
         self.journal += added
         self.last = [message.body for message in added]
         self.sent = [decode(record.value).body for record in outcome.outbound]
-        self.tasks += [body for body in self.sent if isinstance(body, t.RunModelCall | t.RunToolCall)]
+        self.tasks += [body for body in self.sent if isinstance(body, t.RunModelCall | t.RunToolCall | t.LookUpEffect)]
         return self.last
 
     def start(self, value: Json = None, **more: Any) -> list[Record]:
@@ -128,6 +129,12 @@ class Scenario:
 
     def claim(self, task: Any, executor: str = "x1", lease_ms: int = 30_000) -> list[Record]:
         body = rep.ClaimTask(effect_key=task.effect_key, attempt=task.attempt, executor_id=executor, lease_ms=lease_ms)
+        return self.feed(body, actor=("executor", executor))
+
+    def extend(self, task: Any, executor: str = "x1", lease_ms: int = 30_000) -> list[Record]:
+        body = rep.ExtendLease(
+            effect_key=task.effect_key, attempt=task.attempt, executor_id=executor, lease_ms=lease_ms
+        )
         return self.feed(body, actor=("executor", executor))
 
     def tool_result(self, task: Any, result: Json = None, input_id: str = "", executor: str = "x1") -> list[Record]:
@@ -186,6 +193,39 @@ class Scenario:
 
     def cancel(self) -> list[Record]:
         return self.feed(req.CancelWorkflow(reason="not needed"))
+
+    def pause(self) -> list[Record]:
+        return self.feed(req.PauseWorkflow(reason="hold on"))
+
+    def resume(self, extend_ms: int = 0) -> list[Record]:
+        return self.feed(req.ResumeWorkflow(reason="go on", extend_ms=extend_ms))
+
+    def retry(self, step: str) -> list[Record]:
+        return self.feed(req.RetryStep(step=step, reason="once more"))
+
+    def skip(self, step: str, output: Json = None) -> list[Record]:
+        return self.feed(req.SkipStep(step=step, output=output, reason="done by hand"))
+
+    def terminate(self) -> list[Record]:
+        return self.feed(req.TerminateWorkflow(reason="at once"))
+
+    def resolve(self, effect_key: str, outcome: str, result: Json = None, kind: str = "person") -> list[Record]:
+        body = req.ResolveCall(effect_key=effect_key, outcome=outcome, result=result, reason="I looked")
+        return self.feed(body, actor=(kind, "bea"))
+
+    def lookup(self, task: Any, *, found: bool, result: Json = None, error_class: str = "") -> list[Record]:
+        body = rep.ReportLookup(
+            effect_key=task.effect_key,
+            attempt=task.attempt,
+            lookup=task.lookup,
+            executor_id="x1",
+            found=found,
+            result=result,
+            evidence="where it was looked",
+            error_class=error_class,
+            error_message="",
+        )
+        return self.feed(body, actor=("executor", "x1"))
 
     def fire(self) -> list[Record]:
         """Let the time of the next timer come, and fire."""

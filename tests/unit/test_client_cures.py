@@ -23,6 +23,8 @@ CODE_ARGUMENTS = {
     "fail": 1,
     "fail_workflow": 1,
     "block": 1,
+    "_stop": 1,
+    "_limit_reached": 2,
     "reject": 0,
     "Poison": 0,
     "DecodeError": 0,
@@ -48,6 +50,7 @@ def codes_in(tree: ast.Module) -> Iterator[str]:
         if name == NAMES_COLUMNS:
             continue
         given = [keyword.value for keyword in node.keywords if keyword.arg in CODE_KEYWORDS]
+        given += [way for value in given if isinstance(value, ast.IfExp) for way in (value.body, value.orelse)]
         place = CODE_ARGUMENTS.get(name)
         if place is not None and len(node.args) > place:
             given.append(node.args[place])

@@ -21,6 +21,7 @@ COMMANDS = (
     "platform",
     "demo",
     "workflows",
+    "operators",
     "definitions",
     "approvals",
     "explain",

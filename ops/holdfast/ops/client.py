@@ -87,14 +87,14 @@ class Client:
         """Start a workflow by the newest definition of a name, or by the exact one that `definition_hash` names."""
         chosen = workflow_id or new_workflow_id(definition)
         body = req.StartWorkflow(definition=definition, definition_hash=definition_hash, input=input)
-        return await self._ask(chosen, body, event_id)
+        return await self.ask(chosen, body, event_id)
 
     async def deliver(
         self, workflow_id: str, event_type: str, payload: Json, *, correlation: str = "", event_id: str | None = None
     ) -> Receipt:
         """Hand an event from outside to a workflow."""
         body = req.DeliverEvent(event_type=event_type, correlation=correlation, payload=payload)
-        return await self._ask(workflow_id, body, event_id)
+        return await self.ask(workflow_id, body, event_id)
 
     async def decide(
         self,
@@ -108,13 +108,14 @@ class Client:
     ) -> Receipt:
         """Decide an approval: `approve` or `reject` the exact call that `action_hash` identifies."""
         body = req.DecideApproval(approval_id=approval_id, decision=decision, action_hash=action_hash, comment=comment)
-        return await self._ask(workflow_id, body, event_id)
+        return await self.ask(workflow_id, body, event_id)
 
     async def cancel(self, workflow_id: str, reason: str, *, event_id: str | None = None) -> Receipt:
         """End a workflow."""
-        return await self._ask(workflow_id, req.CancelWorkflow(reason=reason), event_id)
+        return await self.ask(workflow_id, req.CancelWorkflow(reason=reason), event_id)
 
-    async def _ask(self, workflow_id: str, body: Record, event_id: str | None) -> Receipt:
+    async def ask(self, workflow_id: str, body: Record, event_id: str | None = None) -> Receipt:
+        """Send any request of `schemas.requests` about a workflow."""
         return await self._send(REQUESTS, workflow_key(self._tenant, workflow_id), body, workflow_id, event_id)
 
     async def _send(self, topic: Topic, key: str, body: Record, workflow_id: str, event_id: str | None) -> Receipt:

@@ -36,11 +36,51 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "A start from outside claims to come from another workflow; only the engine starts children.",
         "leave the parent's fields empty",
     ),
+    "workflow_closing": (
+        "The workflow is on its way to its end: what is under way is awaited, what was done is being undone.",
+        "`holdfast show ID` shows what it waits for; `holdfast terminate` ends it at once, with whatever is left",
+    ),
+    "not_held": (
+        "The workflow is neither paused nor blocked, so there is nothing to resume.",
+        "`holdfast show ID` shows what it does",
+    ),
+    "step_unknown": (
+        "The definition that the workflow runs by has no step of that name.",
+        "`holdfast definitions show NAME@HASH` shows the steps; `holdfast show ID` names the version",
+    ),
+    "step_not_active": (
+        "Only a step that is under way can be ended in its stead.",
+        "`holdfast show ID` shows which steps are under way",
+    ),
+    "step_out_of_reach": (
+        "The step belongs to a branch that does not run, or to the items of a map step, each a workflow of its own.",
+        "retry the parallel step itself, or the item: `holdfast show ID` shows its id",
+    ),
+    "step_cannot_be_skipped": (
+        "The step does not lead to just one other step, so nobody can tell where to go on.",
+        "`holdfast retry ID --from STEP` goes on wherever you like",
+    ),
+    "call_open": (
+        "A call of the step may still take effect, and going on without it could do the same thing twice.",
+        "wait for it; or find out what it did and say so: `holdfast resolve ID EFFECT_KEY`",
+    ),
+    "call_unknown": (
+        "Nobody knows whether a call took effect, and the workflow does not go on before somebody does.",
+        "find out by its key in the system that it was made to, then `holdfast resolve ID EFFECT_KEY`",
+    ),
+    "call_not_unknown": (
+        "The call's outcome is known, or it belongs to another workflow.",
+        "`holdfast show ID` shows the calls and their outcomes",
+    ),
+    "outcome_invalid": (
+        "A call is settled as done, not_done or retry.",
+        "`holdfast resolve --help`",
+    ),
     "workflow_finished": (
         "The workflow has ended, and an ended workflow takes no more inputs.",
         "`holdfast show ID` shows how it ended; start another one",
     ),
-    "workflow_blocked": (
+    "workflow_held": (
         "The workflow has stopped until a person looks at it, and takes no decisions until then.",
         "`holdfast show ID` says what stopped it",
     ),
@@ -110,6 +150,19 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
 
 # Classes of errors that a step, a call or a workflow can end with; definitions can `catch` and `retry` by them.
 _ERRORS: Mapping[str, tuple[str, str]] = {
+    "compensation_failed": (
+        "What the workflow did before could not all be undone.",
+        "`holdfast show ID` says what is undone and what is not; undo it by hand and `holdfast skip ID STEP`, or "
+        "`holdfast retry ID --from STEP`",
+    ),
+    "idle_timeout": (
+        "Nothing happened to the workflow for longer than the `idle_timeout` of its definition.",
+        "`holdfast show ID` shows what it waited for",
+    ),
+    "unknown_outcome": (
+        "Nobody knows whether something was done, so nobody can tell whether it has to be undone.",
+        "find out by the call's key, then `holdfast skip ID STEP` once nothing is left to undo",
+    ),
     "too_many_items": (
         "A map step was given more items than `max_items` allows.",
         "raise `max_items`, or split the list before the step",

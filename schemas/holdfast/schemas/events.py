@@ -22,6 +22,7 @@ class WorkflowStarted(Record):
     parent_index: int = 0
     depth: int = 0
     start_step: str = ""
+    idle_timeout_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class WorkflowCancelled(Record):
     """A person or a system ended the workflow."""
 
     reason: str
+    terminated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,7 @@ class ToolCallFailed(Record):
     error_message: str
     retry_at_ms: int
     duration_ms: int
+    outcome_unknown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +238,7 @@ class TaskClaimed(Record):
     attempt: int
     executor_id: str
     lease_until_ms: int
+    limit_at_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -438,3 +442,167 @@ class StatusChanged(Record):
     """Steps that run side by side left the workflow in another status than the last of them says."""
 
     status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowPaused(Record):
+    """Nothing goes on until somebody resumes the workflow; what happens meanwhile is recorded."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowResumed(Record):
+    """A paused or blocked workflow goes on."""
+
+    reason: str
+    deadline_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimedOut(Record):
+    """A step did not end within its limit of time."""
+
+    step: str
+    visit: int
+    due_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineReached(Record):
+    """The workflow did not end by its deadline."""
+
+    due_at_ms: int
+    policy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleLimitReached(Record):
+    """Nothing happened to the workflow for longer than it allows."""
+
+    due_at_ms: int
+    policy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRetried(Record):
+    """An operator sends the workflow back to a step."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSkipped(Record):
+    """An operator ends a step in its stead."""
+
+    step: str
+    visit: int
+    output: Json
+    next_step: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOutcomeResolved(Record):
+    """Somebody found out whether a call took effect."""
+
+    step: str
+    visit: int
+    effect_key: str
+    attempt: int
+    tool: str
+    outcome: str
+    result: Json
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolLookupRequested(Record):
+    """An executor is to find out whether a call took effect."""
+
+    step: str
+    visit: int
+    effect_key: str
+    attempt: int
+    lookup: int
+    tool: str
+    arguments: Json
+    due_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolLookupCompleted(Record):
+    """An executor searched for traces of a call."""
+
+    step: str
+    visit: int
+    effect_key: str
+    attempt: int
+    lookup: int
+    executor_id: str
+    found: bool
+    result: Json
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosingStarted(Record):
+    """The workflow is to end: what is under way is awaited, what was done is undone."""
+
+    outcome: str
+    step: str
+    error_class: str
+    error_message: str
+    settle_until_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompensationRegistered(Record):
+    """How to undo an effect is known before the effect is asked for."""
+
+    step: str
+    visit: int
+    effect_key: str
+    tool: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompensationBound(Record):
+    """The effect has happened, and the exact call that undoes it is known."""
+
+    step: str
+    visit: int
+    tool: str
+    effect: str
+    arguments: Json
+    action_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompensationDropped(Record):
+    """The effect never happened: there is nothing to undo."""
+
+    step: str
+    visit: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompensationStarted(Record):
+    """An effect is being undone."""
+
+    step: str
+    visit: int
+    timeout_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompensationEnded(Record):
+    """Undoing an effect came to its end."""
+
+    step: str
+    visit: int
+    outcome: str
+    error_class: str
+    error_message: str

@@ -105,3 +105,18 @@ class ReportChildEnded(Record):
     output: Json
     error_class: str
     error_message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportLookup(Record):
+    """An executor searched for traces of a call."""
+
+    effect_key: str
+    attempt: int
+    lookup: int
+    executor_id: str
+    found: bool
+    result: Json
+    evidence: str
+    error_class: str
+    error_message: str

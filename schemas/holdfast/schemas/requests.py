@@ -50,3 +50,52 @@ class CancelWorkflow(Record):
     """End a workflow."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseWorkflow(Record):
+    """Hold everything until resumed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeWorkflow(Record):
+    """Let a paused or blocked workflow go on."""
+
+    reason: str
+    extend_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryStep(Record):
+    """Send a workflow back to a step."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkipStep(Record):
+    """End a step in its stead."""
+
+    step: str
+    output: Json
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminateWorkflow(Record):
+    """End a workflow at once, without waiting or undoing anything."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolveCall(Record):
+    """Say whether a call took effect of which nobody knows."""
+
+    effect_key: str
+    outcome: str
+    result: Json
+    reason: str

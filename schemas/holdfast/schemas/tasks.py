@@ -48,3 +48,26 @@ class GrantTask(Record):
     effect_key: str
     attempt: int
     executor_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookUpEffect(Record):
+    """Find out whether a call took effect."""
+
+    effect_key: str
+    attempt: int
+    lookup: int
+    step: str
+    tool: str
+    arguments: Json
+    not_before_at_ms: int
+    timeout_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopTask(Record):
+    """Tell an executor that nobody waits for an attempt any more."""
+
+    effect_key: str
+    attempt: int
+    reason: str

@@ -93,19 +93,19 @@ TASKS_MODEL = Topic(
 TASKS_TOOL = Topic(
     name="tasks.tool",
     key="effect key / attempt",
-    records=(tasks.RunToolCall,),
+    records=(tasks.RunToolCall, tasks.LookUpEffect),
     producers=("orchestrator",),
     consumers=("tool executors",),
-    purpose="Tool calls to make.",
+    purpose="Tool calls to make, and traces of calls to search for.",
     retention_ms=7 * DAY_MS,
 )
 GRANTS = Topic(
     name="grants",
     key="effect key / attempt",
-    records=(tasks.GrantTask,),
+    records=(tasks.GrantTask, tasks.StopTask),
     producers=("orchestrator",),
-    consumers=("tool executors",),
-    purpose="Claims that won, for calls that must not be made twice.",
+    consumers=("executors",),
+    purpose="Claims that won, for calls that must not be made twice; and attempts that nobody waits for any more.",
     retention_ms=DAY_MS // 24,
 )
 RESULTS = Topic(

@@ -18,7 +18,7 @@ from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.decide import Decision, decide
 from holdfast.streams.core.evolve import Cause, evolve
-from holdfast.streams.core.pending import calls_owed, letters_owed, task_for
+from holdfast.streams.core.pending import calls_owed, calls_under_way, letters_owed, task_for
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.outbound import (
@@ -35,7 +35,7 @@ from holdfast.streams.outbound import (
 from holdfast.streams.rows import Row, state_json
 
 STATE_LIMIT_BYTES = 524_288
-REQUESTS = (req.StartWorkflow, req.DeliverEvent, req.DecideApproval, req.CancelWorkflow)
+REQUESTS = topics.REQUESTS.records
 ENDINGS = (e.WorkflowCompleted, e.WorkflowFailed, e.WorkflowCancelled)
 
 Definitions = Callable[[str], CompiledDefinition | None]
@@ -173,6 +173,7 @@ class Driver:
                     results.append(replace(record, topic=topics.RESULTS))
         after = decision.state
         outbound = [*results, *_tasks(before, after, definition, cause, last_id)]
+        outbound += _stops(before, after, decision.events, cause, last_id)
         outbound += _letters(before, after, cause, last_id)
         if before is None or before.status is not after.status:
             outbound.append(status_record(after, cause, last_id))
@@ -264,7 +265,16 @@ def _diverged(state: WorkflowState | None, prefix: Sequence[Message[Record]], ca
     return Decision(events=(*kept, ending), state=evolve(state, ending, cause))
 
 
+OUTCOMES = (
+    e.ModelCallCompleted,
+    e.ModelCallFailed,
+    e.ToolCallCompleted,
+    e.ToolCallFailed,
+    e.ToolOutcomeUnknown,
+    e.TaskReleased,
+)
 _TASK_TOPICS = {
+    t.LookUpEffect: topics.TASKS_TOOL,
     t.RunModelCall: topics.TASKS_MODEL,
     t.RunToolCall: topics.TASKS_TOOL,
     t.GrantTask: topics.GRANTS,
@@ -280,9 +290,27 @@ def _tasks(
         if debt in had:
             continue
         body = task_for(run, call, definition.definition)
-        meta = engine_meta(cause, body, cause_id, call.effect_key, call.attempt)
-        key = f"{call.effect_key}/{call.attempt}".encode()
+        meta = engine_meta(cause, body, cause_id, call.effect_key, debt[1])
+        key = f"{call.effect_key}/{debt[1]}".encode()
         records.append(Outbound(_TASK_TOPICS[type(body)], key, encode(body, meta), cloud_event(body, meta, SOURCE)))
+    return records
+
+
+def _stops(
+    before: WorkflowState | None, after: WorkflowState, events: Sequence[Record], cause: Cause, cause_id: str
+) -> list[Outbound]:
+    """Word to executors that nobody waits for their attempts any more. Of use only now, hence never owed."""
+    if before is None:
+        return []
+    settled = {event.effect_key for event in events if isinstance(event, OUTCOMES)}
+    wanted = calls_under_way(after)
+    records = []
+    for effect_key, attempt in calls_under_way(before).items():
+        if effect_key not in wanted and effect_key not in settled:
+            body = t.StopTask(effect_key=effect_key, attempt=attempt, reason="withdrawn")
+            meta = engine_meta(cause, body, cause_id, effect_key, attempt)
+            key = f"{effect_key}/{attempt}".encode()
+            records.append(Outbound(topics.GRANTS, key, encode(body, meta), cloud_event(body, meta, SOURCE)))
     return records
 
 

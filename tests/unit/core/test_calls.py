@@ -63,6 +63,8 @@ def test_a_call_that_must_not_be_repeated_becomes_unknown_and_waits_for_a_person
     assert scenario.state.status == "blocked"
     assert not scenario.tasks
     scenario.cancel()
+    assert scenario.state.status == "blocked", "not even a cancel makes an effect known"
+    scenario.resolve("acme/w-1/go.1/0/0", "not_done")
     assert scenario.state.status == "cancelled"
 
 

@@ -68,7 +68,7 @@ def other_event(*_args: Any) -> Decision:
 
 
 def refused(*_args: Any) -> Any:
-    return reject("workflow_blocked", workflow_id="w-1")
+    return reject("workflow_held", workflow_id="w-1", status="blocked")
 
 
 def broken(*_args: Any) -> Any:

@@ -115,11 +115,11 @@ def test_cancel_ends_a_workflow_and_everything_after_it_is_refused() -> None:
 
 
 def test_a_report_after_the_end_is_recorded_as_late() -> None:
-    scenario = Scenario(define({"go": {"kind": "tool", "tool": "send", "next": "end"}}))
+    scenario = Scenario(define({"go": {"kind": "tool", "tool": "look", "next": "end"}}))
     scenario.start()
     task = scenario.take()
     scenario.cancel()
-    scenario.tool_result(task, "sent after all")
+    scenario.tool_result(task, "seen after all")
     assert only(scenario.last, e.LateResultRecorded).report_type == "ReportToolResult"
     assert scenario.state.status == "cancelled"
 
@@ -128,7 +128,7 @@ def test_the_deadline_ends_a_workflow_wherever_it_is() -> None:
     scenario = Scenario(define({"pay": {**WAIT, "timeout": "9d"}}, deadline="1h"))
     scenario.start()
     scenario.fire()
-    assert scenario.names == ["TimerFired", "StepCancelled", "WorkflowFailed"]
+    assert scenario.names == ["TimerFired", "DeadlineReached", "StepCancelled", "WorkflowFailed"]
     assert only(scenario.last, e.WorkflowFailed).error_class == "deadline_exceeded"
 
 

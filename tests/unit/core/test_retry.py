@@ -10,9 +10,9 @@ from holdfast.streams.core.retry import delay_ms, jitter, may_retry
 @given(st.integers(1, 100), st.text(), st.integers(0, 10**7))
 def test_a_delay_is_never_shorter_than_asked_for_nor_longer_than_the_cap(attempt: int, seed: str, asked: int) -> None:
     policy = Retry()
-    delay = delay_ms(policy, attempt, seed, asked)
+    delay = delay_ms(policy, attempt, "timeout", seed, asked)
     assert asked <= delay <= max(asked, policy.maximum_ms * (1 + policy.jitter))
-    assert delay == delay_ms(policy, attempt, seed, asked)
+    assert delay == delay_ms(policy, attempt, "timeout", seed, asked)
 
 
 @given(st.text())

@@ -1,9 +1,11 @@
 """What commands that ask the engine for something share: who acts, and what is said about what came of it."""
 
 import getpass
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from holdfast.ops.console import EXIT_REFUSED, CommandError, emit, show_error
 if TYPE_CHECKING:
     from holdfast.ops.answers import Answers, Event, Folded, Repeated
     from holdfast.ops.client import Client, Receipt
+    from holdfast.schemas.record import Json
 
 TenantOption = Annotated[str, typer.Option("--tenant", help="Tenant; by default that of the settings.")]
 ActorOption = Annotated[
@@ -109,11 +112,18 @@ def goes_on(verdict: "Folded | Repeated") -> str:
     """What the workflow does after a request, in a few words."""
     from holdfast.ops.answers import Folded
     from holdfast.ops.event_text import ENDINGS
-    from holdfast.schemas.events import StepStarted
+    from holdfast.schemas.events import ClosingStarted, StepStarted, WorkflowBlocked, WorkflowPaused
 
     if not isinstance(verdict, Folded):
         return "nothing changed: the same request was folded before"
     last = verdict.events[-1].body
+    if isinstance(last, WorkflowPaused):
+        return "the workflow is held until `holdfast resume`"
+    if isinstance(last, WorkflowBlocked):
+        return f"the workflow is blocked: {last.message}"
+    closing = next((event.body for event in verdict.events if isinstance(event.body, ClosingStarted)), None)
+    if closing is not None and type(last) not in ENDINGS:
+        return "the workflow ends once what is under way has settled and what was done is undone"
     if type(last) in ENDINGS:
         return f"the workflow has ended: {ENDINGS[type(last)]}"
     entered = [event.body.step for event in verdict.events if isinstance(event.body, StepStarted)]
@@ -128,3 +138,22 @@ def seconds(duration: str) -> float:
         return parse_duration_ms(duration) / 1000
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
+
+
+def json_option(text: str, option: str) -> "Json":
+    """The JSON value that an option gives: JSON, @FILE, or - for standard input. Raises CommandError if it is none."""
+    from holdfast.schemas import jsontext
+
+    source = option
+    if text == "-":
+        text, source = sys.stdin.read(), "standard input"
+    elif text.startswith("@"):
+        source = text[1:]
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise CommandError(f"{source} cannot be read: {exc}") from exc
+    try:
+        return jsontext.loads(text)
+    except ValueError as exc:
+        raise CommandError(f"{source} is not JSON: {exc}", cure='quote it for the shell: \'{"key": "value"}\'') from exc

@@ -1,9 +1,7 @@
 """`holdfast start`, `signal`, `cancel`: what people ask of a workflow, and hearing what came of it."""
 
 import asyncio
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +15,7 @@ from holdfast.ops.commands.acting import (
     acting,
     asking_engine,
     goes_on,
+    json_option,
     seconds,
     settled,
     stopped,
@@ -56,7 +55,7 @@ def start(
 
     Example: holdfast start support-ticket --input '{"ticket_id": "T-1"}' --wait
     """
-    value, timeout_s = _json(input_, "--input"), seconds(timeout)
+    value, timeout_s = json_option(input_, "--input"), seconds(timeout)
     try:
         asyncio.run(_start(acting(tenant, actor), definition, value, id_, timeout_s if wait else None, as_json=as_json))
     except KeyboardInterrupt:
@@ -140,7 +139,7 @@ def signal(
 
     Example: holdfast signal ID customer.replied --correlation T-1 --data '{"text": "Yes, please."}'
     """
-    value = _json(data, "--data")
+    value = json_option(data, "--data")
     who = acting(tenant, actor)
     asyncio.run(_signal(who, workflow_id, event_type, value, correlation, event_id, as_json=as_json))
 
@@ -186,22 +185,3 @@ async def _cancel(who: Acting, workflow_id: str, reason: str, *, as_json: bool) 
         receipt = await client.cancel(workflow_id, reason)
         verdict, said = await settled(who, answers, receipt, as_json=as_json)
     emit(said if as_json else f"{workflow_id}: {goes_on(verdict)}", as_json=as_json)
-
-
-def _json(text: str, option: str) -> "Json":
-    """The JSON value that an option gives. Raises CommandError if it is none."""
-    from holdfast.schemas import jsontext
-
-    source = option
-    if text == "-":
-        text, source = sys.stdin.read(), "standard input"
-    elif text.startswith("@"):
-        source = text[1:]
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise CommandError(f"{source} cannot be read: {exc}") from exc
-    try:
-        return jsontext.loads(text)
-    except ValueError as exc:
-        raise CommandError(f"{source} is not JSON: {exc}", cure='quote it for the shell: \'{"key": "value"}\'') from exc

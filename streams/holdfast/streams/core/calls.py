@@ -10,7 +10,8 @@ from holdfast.schemas import events as e
 from holdfast.schemas import ids, jsontext
 from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
-from holdfast.streams.core.retry import delay_ms, may_retry
+from holdfast.streams.core.appliers.compensations import KIND as UNDO
+from holdfast.streams.core.retry import delay_ms, may_retry, may_wait
 from holdfast.streams.core.state import Call, CallKind, StepRun
 from holdfast.streams.core.turn import Turn
 
@@ -57,20 +58,30 @@ def lease_of(call: Call, definition: d.Definition) -> int:
 
 
 def deadline_of(turn: Turn, run: StepRun) -> int:
-    """When work for a step is no longer worth doing: the step's or the workflow's limit."""
-    limits = [limit for limit in (run.timeout_at_ms, turn.state.deadline_at_ms) if limit]
-    return min(limits)
+    """When work for a step is no longer worth doing: the step's or the workflow's limit; 0 if neither has one.
+
+    What undoes an effect is worth doing after the workflow's deadline as well.
+    """
+    overall_ms = 0 if run.kind == UNDO else turn.state.deadline_at_ms
+    return min((limit for limit in (run.timeout_at_ms, overall_ms) if limit), default=0)
+
+
+def effect_key_of(turn: Turn, run: StepRun, turn_number: int, index: int) -> str:
+    """The identity of a call of a step's run. Undoing an effect is an effect of its own."""
+    state = turn.state
+    label = f"{run.step}~undo" if run.kind == UNDO else run.step
+    return ids.effect_key(state.tenant, state.workflow_id, label, run.visit, turn_number, index)
 
 
 def request_model(turn: Turn, run: StepRun, messages: list[Json], parameters: Json) -> None:
     """Record the intent of the next model call of an agent step, with the messages it adds."""
     step = turn.step(run.step)
     assert isinstance(step, d.AgentStep)
-    state, number = turn.state, run.turn + 1
+    number = run.turn + 1
     _emit_model_request(
         turn,
         run,
-        effect_key=ids.effect_key(state.tenant, state.workflow_id, run.step, run.visit, number, 0),
+        effect_key=effect_key_of(turn, run, number, 0),
         number=number,
         attempt=1,
         added=messages,
@@ -109,7 +120,15 @@ def _emit_model_request(
 
 
 def request_tool(
-    turn: Turn, run: StepRun, tool: d.Tool, arguments: Json, *, index: int = 0, call_id: str = "", approval_id: str = ""
+    turn: Turn,
+    run: StepRun,
+    tool: d.Tool,
+    arguments: Json,
+    *,
+    index: int = 0,
+    attempt: int = 1,
+    call_id: str = "",
+    approval_id: str = "",
 ) -> None:
     """Record the intent of a tool call."""
     state = turn.state
@@ -119,8 +138,8 @@ def request_tool(
             visit=run.visit,
             turn=run.turn,
             index=index,
-            effect_key=ids.effect_key(state.tenant, state.workflow_id, run.step, run.visit, run.turn, index),
-            attempt=1,
+            effect_key=effect_key_of(turn, run, run.turn, index),
+            attempt=attempt,
             tool=tool.name,
             effect=tool.effect,
             arguments=arguments,
@@ -128,6 +147,27 @@ def request_tool(
             approval_id=approval_id,
             call_id=call_id,
             deadline_at_ms=deadline_of(turn, run),
+        )
+    )
+
+
+def request_approval(
+    turn: Turn, run: StepRun, *, tool: d.Tool, arguments: Json, roles: tuple[str, ...], summary: str
+) -> None:
+    """Ask people of these roles to allow one exact call."""
+    state = turn.state
+    label = f"{run.step}~undo" if run.kind == UNDO else run.step
+    turn.emit(
+        e.ApprovalRequested(
+            step=run.step,
+            visit=run.visit,
+            approval_id=ids.derived_id(state.tenant, state.workflow_id, label, run.visit),
+            tool=tool.name,
+            arguments=arguments,
+            action_hash=action_hash(state.tenant, state.workflow_id, tool, arguments),
+            roles=roles,
+            summary=summary,
+            expires_at_ms=run.timeout_at_ms,
         )
     )
 
@@ -170,24 +210,35 @@ def policy_of(turn: Turn, run: StepRun, call: Call) -> d.Retry:
     step = turn.step(run.step)
     if isinstance(step, d.AgentStep) and call.kind is CallKind.TOOL:
         return d.Retry(max_attempts=turn.definition.definition.tools[call.tool].max_attempts)
+    if isinstance(step, d.ToolStep) and step.compensate is not None and run.kind == UNDO:
+        return step.compensate.retry
     assert isinstance(step, d.AgentStep | d.ToolStep)
     return step.retry
 
 
 def attempt_failed(turn: Turn, run: StepRun, call: Call, failure: Failure) -> bool:
-    """Record a failed attempt. True if the call has failed for good (not retried, and not left unknown)."""
-    unknown = failure.outcome_unknown and call.kind is CallKind.TOOL and call.effect != "read"
-    policy = policy_of(turn, run, call)
+    """Record a failed attempt. True if the call has failed for good: not retried, and not left unknown."""
+    unsure = (failure.outcome_unknown or call.unsure) and call.kind is CallKind.TOOL and call.effect != "read"
     repeatable = call.kind is CallKind.MODEL or call.effect in REPEATABLE_EFFECTS
+    policy = policy_of(turn, run, call)
     retryable = failure.retryable or (failure.outcome_unknown and repeatable)
-    again = may_retry(policy, call.attempt, failure.error_class, retryable) and (repeatable or not unknown)
-    retry_at_ms = 0
-    if again:
-        retry_at_ms = turn.now_ms + delay_ms(policy, call.attempt, call.effect_key, failure.retry_after_ms)
-    elif unknown:
-        _outcome_unknown(turn, run, call, failure)
+    wait_ms = delay_ms(policy, call.attempt, failure.error_class, call.effect_key, failure.retry_after_ms)
+    again = (
+        (turn.state.closing is None or run.kind == UNDO)
+        and (repeatable or not unsure)
+        and may_retry(policy, call.attempt, failure.error_class, retryable)
+        and may_wait(policy, call.since_ms, turn.now_ms + wait_ms)
+    )
+    if unsure and not again:
+        outcome_unknown(turn, run, call, failure.message)
         return False
-    _emit_failure(turn, run, call, failure, retry_at_ms)
+    _emit_failure(turn, run, call, failure, turn.now_ms + wait_ms if again else 0)
+    if not again and policy.exhausted == "block" and turn.state.closing is None:
+        turn.block(
+            run.step,
+            failure.error_class,
+            f"{call.tool or run.model} failed {call.attempt} times, the last time with: {failure.message}",
+        )
     return not again
 
 
@@ -223,11 +274,13 @@ def _emit_failure(turn: Turn, run: StepRun, call: Call, failure: Failure, retry_
             error_message=failure.message,
             retry_at_ms=retry_at_ms,
             duration_ms=failure.duration_ms,
+            outcome_unknown=failure.outcome_unknown,
         )
     )
 
 
-def _outcome_unknown(turn: Turn, run: StepRun, call: Call, failure: Failure) -> None:
+def outcome_unknown(turn: Turn, run: StepRun, call: Call, message: str) -> None:
+    """Record that nobody knows whether a call took effect: look for traces of it, or leave it to a person."""
     turn.emit(
         e.ToolOutcomeUnknown(
             step=run.step,
@@ -238,12 +291,36 @@ def _outcome_unknown(turn: Turn, run: StepRun, call: Call, failure: Failure) -> 
             attempt=call.attempt,
             tool=call.tool,
             effect=call.effect,
-            error_message=failure.message,
+            error_message=message,
         )
     )
+    if turn.definition.definition.tools[call.tool].lookup:
+        search(turn, run, call, lookup=call.lookup + 1, due_at_ms=turn.now_ms)
+    else:
+        leave_to_a_person(turn, run, call, message)
+
+
+def search(turn: Turn, run: StepRun, call: Call, *, lookup: int, due_at_ms: int) -> None:
+    """Record the intent of looking for traces of a call."""
+    turn.emit(
+        e.ToolLookupRequested(
+            step=run.step,
+            visit=run.visit,
+            effect_key=call.effect_key,
+            attempt=call.attempt,
+            lookup=lookup,
+            tool=call.tool,
+            arguments=call.arguments,
+            due_at_ms=due_at_ms,
+        )
+    )
+
+
+def leave_to_a_person(turn: Turn, run: StepRun, call: Call, message: str) -> None:
+    """Stop until somebody has found out what a call did."""
     turn.block(
         run.step,
         "outcome_unknown",
-        f"Nobody knows whether {call.tool} took effect ({failure.message}) and a {call.effect} call is not repeated: "
-        f"find out by its key {call.effect_key}, then cancel the workflow or resolve the call.",
+        f"Nobody knows whether {call.tool} took effect ({message}) and a {call.effect} call is not repeated: "
+        f"find out by its key {call.effect_key}, then `holdfast resolve` says so.",
     )

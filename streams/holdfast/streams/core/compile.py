@@ -55,6 +55,7 @@ class CompiledDefinition:
         self.hash = definition.hash
         self.steps: Mapping[str, d.Step] = definition.steps
         self.events = frozenset(s.event for s in definition.steps.values() if isinstance(s, d.WaitStep))
+        self._homes = {name: scope for scope in graph.scopes(definition) for name in scope.steps}
         self._input = Draft202012Validator(definition.input)
         self._outputs = {
             name: Draft202012Validator(step.output)
@@ -68,6 +69,20 @@ class CompiledDefinition:
             del path
         for path, template in _templates(definition):
             self._templates[path] = compile_template(template)
+
+    def home(self, step: str, start_step: str) -> tuple[str, str | None]:
+        """Where a step belongs: the step that opens its scope (empty for the top) and the branch.
+
+        `start_step` is the first step of the workflow if that is not the definition's: the top of an item's workflow is
+        the item. The branch is None for steps of another workflow.
+        """
+        top = self._homes[start_step or self.definition.start]
+        home = self._homes[step]
+        if home is top:
+            return "", ""
+        if home.own_row:
+            return "", None
+        return home.opened_by, home.branch
 
     def evaluate(self, source: str, scope: Scope) -> Json:
         """The value of one of the definition's bare expressions. Raises ExpressionError."""
@@ -140,6 +155,8 @@ def _templates(definition: d.Definition) -> Iterator[tuple[Path, Json]]:
             value = getattr(step, field)
             if value is not None:
                 yield ("steps", name, field), value
+        if isinstance(step, d.ToolStep) and step.compensate is not None:
+            yield ("steps", name, "compensate"), step.compensate.arguments
 
 
 def _schema_problems(definition: d.Definition) -> Iterator[Problem]:
@@ -276,6 +293,8 @@ def _tool_problems(definition: d.Definition) -> Iterator[Problem]:
             used = [((("tools", i)), tool) for i, tool in enumerate(step.tools)]
         elif isinstance(step, d.ToolStep | d.ApprovalStep):
             used = [(("tool", 0), step.tool)]
+            if isinstance(step, d.ToolStep) and step.compensate is not None:
+                used.append((("compensate", 0), step.compensate.tool))
         else:
             continue
         for path, tool in used:

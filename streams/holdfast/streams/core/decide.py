@@ -39,7 +39,7 @@ def decide(
     refused = HANDLERS[type(body)](turn, body)
     if refused is not None:
         return refused
-    if turn.events:
+    if turn.events or turn.ahead:
         advance(turn)
     return Decision(events=tuple(turn.events), state=turn.state if turn.events else state)
 

@@ -18,6 +18,7 @@ DEFINITION_NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,62}"
 ANY_ERROR = "*"
 
 StepName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+OnLimit = Literal["fail", "compensate", "escalate"]
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
 
 
@@ -27,18 +28,30 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class Retry(Model):
-    """When and how often a call is attempted again.
+class Pace(Model):
+    """How often a call is attempted, and how long is waited in between.
 
-    Attempt n+1 waits `initial * factor**(n-1)`, at most `maximum`, plus up to `jitter` of it. `errors` are the
-    classes worth another attempt, beside those that the executor itself reports as retryable.
+    Attempt n+1 waits `initial * factor**(n-1)`, at most `maximum`.
     """
 
     max_attempts: int = Field(default=3, ge=1, le=100)
     initial_ms: DurationMs = Field(default=1_000, alias="initial")
     factor: float = Field(default=2.0, ge=1.0, le=10.0)
     maximum_ms: DurationMs = Field(default=60_000, alias="maximum")
+
+
+class Retry(Pace):
+    """When a call is attempted again.
+
+    Up to `jitter` of each wait is added to it. `errors` are the classes worth another attempt, beside those that the
+    executor itself reports as retryable; `per_error` gives a class a pace of its own. `max_elapsed` limits all attempts
+    together. When no attempt is left the step fails, or the workflow is blocked until a person acts.
+    """
+
     jitter: float = Field(default=0.2, ge=0.0, le=1.0)
+    per_error: dict[str, Pace] = Field(default_factory=dict)
+    max_elapsed_ms: DurationMs = Field(default=0, alias="max_elapsed")
+    exhausted: Literal["fail", "block"] = "fail"
     errors: tuple[str, ...] = ("rate_limited", "unavailable", "timeout", "lease_expired")
 
 
@@ -52,6 +65,8 @@ class Tool(Model):
     effect: Effect
     timeout_ms: int = Field(gt=0)
     max_attempts: int = Field(default=3, ge=1)
+    lookup: bool = False
+    visibility_lag_ms: int = Field(default=0, ge=0)
     input_schema: dict[str, Json]
     output_schema: dict[str, Json] = Field(default_factory=dict)
     manifest_hash: str
@@ -86,6 +101,19 @@ class AgentStep(_Working):
     retry: Retry = Retry()
 
 
+class Compensate(Model):
+    """The call that undoes what a tool step did; its arguments see the step's own output.
+
+    With `roles`, a person has to allow that exact call first.
+    """
+
+    tool: str
+    arguments: dict[str, Json] = Field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    retry: Retry = Retry(max_attempts=5)
+    timeout_ms: DurationMs = Field(default=3_600_000, alias="timeout")
+
+
 class ToolStep(_Working):
     """One call of one tool with computed arguments; `approved_by` names the approval step that allowed it."""
 
@@ -95,6 +123,7 @@ class ToolStep(_Working):
     approved_by: StepName | None = None
     check: tuple[str, ...] = ()
     retry: Retry = Retry()
+    compensate: Compensate | None = None
 
 
 class ApprovalStep(_Working):
@@ -247,15 +276,21 @@ Step = Annotated[
 class Definition(Model):
     """A whole workflow definition.
 
-    `input` is the JSON Schema of the workflow's input; `deadline` bounds the whole run; `tools` holds the pinned
-    manifests and `children` the hashes of the definitions that `child` steps name: both are filled in when the
-    definition is applied, never by hand.
+    `input` is the JSON Schema of the workflow's input; `deadline` bounds the whole run, `idle_timeout` the time in
+    which nothing happens to it; what follows when one of them is reached is declared: `fail` at once, `compensate` what
+    was done and fail, or `escalate` to a person. `settle` is how long calls that are under way are awaited when the
+    workflow ends without its goal. `tools` holds the pinned manifests and `children` the hashes of the definitions that
+    `child` steps name: both are filled in when the definition is applied, never by hand.
     """
 
     name: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
     purpose: str = ""
     input: dict[str, Json] = Field(default_factory=dict)
     deadline_ms: DurationMs = Field(alias="deadline", gt=0)
+    on_deadline: OnLimit = "compensate"
+    idle_timeout_ms: DurationMs = Field(default=0, alias="idle_timeout")
+    on_idle: OnLimit = "compensate"
+    settle_ms: DurationMs = Field(default=30_000, alias="settle")
     max_steps: int = Field(default=1_000, ge=1, le=100_000)
     start: StepName
     steps: dict[StepName, Step] = Field(min_length=1)

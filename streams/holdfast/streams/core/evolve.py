@@ -57,11 +57,15 @@ def evolve(state: WorkflowState | None, event: Record, cause: Cause) -> Workflow
     if state is None:
         assert isinstance(event, e.WorkflowStarted), f"a journal begins with {type(event).__name__}"
         return _started(event, cause)
-    after = APPLIERS[type(event)](state, event)
     seen = short_id(cause.input_id)
-    if not after.seen or after.seen[-1] != seen:
-        after = changed(after, seen=(*after.seen, seen)[-SEEN_LIMIT:])
-    return after
+    if not state.seen or state.seen[-1] != seen:
+        state = changed(
+            state,
+            seen=(*state.seen, seen)[-SEEN_LIMIT:],
+            updated_at_ms=cause.now_ms,
+            active_at_ms=state.active_at_ms if cause.actor_kind == "timer" else cause.now_ms,
+        )
+    return APPLIERS[type(event)](state, event)
 
 
 def _started(event: e.WorkflowStarted, cause: Cause) -> WorkflowState:
@@ -80,6 +84,9 @@ def _started(event: e.WorkflowStarted, cause: Cause) -> WorkflowState:
         parent=_parent(event),
         depth=event.depth,
         start_step=event.start_step,
+        idle_timeout_ms=event.idle_timeout_ms,
+        updated_at_ms=cause.now_ms,
+        active_at_ms=cause.now_ms,
         seen=(short_id(cause.input_id),),
     )
 

@@ -14,13 +14,20 @@ from holdfast.schemas import requests as req
 from holdfast.schemas import tasks as t
 from holdfast.schemas.record import Record
 from holdfast.streams.core import definition as d
+from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.calls import REPEATABLE_EFFECTS, lease_of
 from holdfast.streams.core.state import Call, CallKind, CallStatus, Child, Parent, Status, StepRun, WorkflowState
+
+LOOKUP_LIMIT_MS = 300_000
+"""A search for traces of a call that did not come back by then is asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
-    """One limit of time. `kind` is deadline, timeout, wake, retry or lease; `step` and `effect_key` may be empty."""
+    """One limit of time. `kind` is deadline, idle, settle, timeout, wake, retry, lease or lookup.
+
+    `step` and `effect_key` may be empty.
+    """
 
     timer_id: str
     kind: str
@@ -30,14 +37,24 @@ class Timer:
 
 
 def calls_owed(state: WorkflowState) -> dict[tuple[str, int, CallStatus], tuple[StepRun, Call]]:
-    """Every call that executors should have a message about, by (effect key, attempt, status)."""
-    if state.status is Status.BLOCKED:
+    """Every call that executors should have a message about, by (effect key, attempt or search, status)."""
+    if state.held:
         return {}
     return {
-        (call.effect_key, call.attempt, call.status): (run, call)
+        (call.effect_key, call.lookup if call.status is CallStatus.SEARCHED else call.attempt, call.status): (run, call)
         for run in state.active.values()
         for call in run.calls.values()
-        if call.status is CallStatus.REQUESTED or _needs_grant(call)
+        if call.status in (CallStatus.REQUESTED, CallStatus.SEARCHED) or _needs_grant(call)
+    }
+
+
+def calls_under_way(state: WorkflowState) -> dict[str, int]:
+    """The attempts that an executor may be at work on, by effect key."""
+    return {
+        call.effect_key: call.attempt
+        for run in state.active.values()
+        for call in run.calls.values()
+        if call.status in (CallStatus.REQUESTED, CallStatus.CLAIMED)
     }
 
 
@@ -45,6 +62,17 @@ def task_for(run: StepRun, call: Call, definition: d.Definition) -> Record:
     """The message that executors are owed about a call in `calls_owed`."""
     if call.status is CallStatus.CLAIMED:
         return t.GrantTask(effect_key=call.effect_key, attempt=call.attempt, executor_id=call.executor_id)
+    if call.status is CallStatus.SEARCHED:
+        return t.LookUpEffect(
+            effect_key=call.effect_key,
+            attempt=call.attempt,
+            lookup=call.lookup,
+            step=run.step,
+            tool=call.tool,
+            arguments=call.arguments,
+            not_before_at_ms=call.lookup_at_ms,
+            timeout_ms=definition.tools[call.tool].timeout_ms,
+        )
     return _model_task(run, call, definition) if call.kind is CallKind.MODEL else _tool_task(run, call, definition)
 
 
@@ -132,10 +160,19 @@ def timers(state: WorkflowState) -> Iterator[Timer]:
     """Every timer of a workflow."""
     if state.finished:
         return
-    yield Timer(timer_id="deadline", kind="deadline", due_at_ms=state.deadline_at_ms)
-    if state.status is Status.BLOCKED:
+    if state.closing is None:
+        yield from _overall_timers(state)
+    elif state.status not in (Status.COMPENSATING, Status.BLOCKED):
+        yield Timer(timer_id="settle", kind="settle", due_at_ms=state.closing.settle_until_ms)
+    if state.held:
         return  # a person has to act: nothing but the overall deadline runs on
     for run in state.active.values():
+        if state.closing is not None and run.kind != UNDO:
+            # Its step does not matter any more, only whether its calls come back.
+            yield from (
+                timer for call in run.calls.values() for timer in _call_timers(run, call) if timer.kind != "retry"
+            )
+            continue
         name = f"{run.step}.{run.visit}"
         if run.timeout_at_ms:
             yield Timer(timer_id=f"{name}/timeout", kind="timeout", due_at_ms=run.timeout_at_ms, step=run.step)
@@ -145,6 +182,13 @@ def timers(state: WorkflowState) -> Iterator[Timer]:
             yield from _call_timers(run, call)
 
 
+def _overall_timers(state: WorkflowState) -> Iterator[Timer]:
+    if state.deadline_at_ms:
+        yield Timer(timer_id="deadline", kind="deadline", due_at_ms=state.deadline_at_ms)
+    if state.idle_timeout_ms and not state.held:
+        yield Timer(timer_id="idle", kind="idle", due_at_ms=state.active_at_ms + state.idle_timeout_ms)
+
+
 def _call_timers(run: StepRun, call: Call) -> Iterator[Timer]:
     name = f"{call.effect_key}#{call.attempt}"
     if call.status is CallStatus.RETRYING:
@@ -152,6 +196,14 @@ def _call_timers(run: StepRun, call: Call) -> Iterator[Timer]:
             timer_id=f"{name}/retry",
             kind="retry",
             due_at_ms=call.retry_at_ms,
+            step=run.step,
+            effect_key=call.effect_key,
+        )
+    if call.status is CallStatus.SEARCHED:
+        yield Timer(
+            timer_id=f"{name}/lookup",
+            kind="lookup",
+            due_at_ms=call.lookup_at_ms + LOOKUP_LIMIT_MS,
             step=run.step,
             effect_key=call.effect_key,
         )

@@ -10,12 +10,20 @@ def jitter(seed: str) -> float:
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
 
 
-def delay_ms(policy: Retry, attempt: int, seed: str, retry_after_ms: int = 0) -> int:
+def delay_ms(policy: Retry, attempt: int, error_class: str, seed: str, retry_after_ms: int = 0) -> int:
     """How long to wait after a failed attempt (counted from 1): exponential, capped, never less than asked for."""
-    base = min(policy.initial_ms * policy.factor ** (attempt - 1), policy.maximum_ms)
+    pace = policy.per_error.get(error_class, policy)
+    base = min(pace.initial_ms * pace.factor ** (attempt - 1), pace.maximum_ms)
     return max(int(base * (1 + policy.jitter * jitter(f"{seed}#{attempt}"))), retry_after_ms)
 
 
 def may_retry(policy: Retry, attempt: int, error_class: str, retryable: bool) -> bool:
     """True if another attempt is allowed after this one."""
-    return attempt < policy.max_attempts and (retryable or error_class in policy.errors)
+    own = policy.per_error.get(error_class)
+    allowed = own.max_attempts if own is not None else policy.max_attempts
+    return attempt < allowed and (retryable or own is not None or error_class in policy.errors)
+
+
+def may_wait(policy: Retry, since_ms: int, until_ms: int) -> bool:
+    """True if an attempt at `until_ms` still falls within the time that all attempts of a call may take together."""
+    return not policy.max_elapsed_ms or until_ms - since_ms <= policy.max_elapsed_ms

@@ -33,12 +33,16 @@ class CallKind(StrEnum):
 
 
 class CallStatus(StrEnum):
-    """Where one call stands. `requested` and `claimed` attempts are with executors, `retrying` waits for its time."""
+    """Where one call stands. `requested` and `claimed` attempts are with executors, `retrying` waits for its time.
+
+    Nobody knows the outcome of an `unknown` call: a person has to find out; traces of a `searched` one are looked for.
+    """
 
     REQUESTED = "requested"
     CLAIMED = "claimed"
     RETRYING = "retrying"
     UNKNOWN = "unknown"
+    SEARCHED = "searched"
     DONE = "done"
 
 
@@ -46,7 +50,10 @@ class CallStatus(StrEnum):
 class Call:
     """One model or tool call: one effect key, any number of attempts, at most one outcome.
 
-    `answer` is what the model sees of a finished tool call of an agent step: the result, or the error.
+    `answer` is what the model sees of a finished tool call of an agent step: the result, or the error. `error_class`
+    and `error_message` are those of the last attempt that failed, `since_ms` the time of the first attempt's intent,
+    `limit_at_ms` when the present attempt is given up; `unsure` says that an attempt may have taken effect although it
+    failed; `lookup` is which search for traces is under way.
     """
 
     kind: CallKind
@@ -63,8 +70,15 @@ class Call:
     call_id: str = ""
     executor_id: str = ""
     lease_until_ms: int = 0
+    limit_at_ms: int = 0
     retry_at_ms: int = 0
     answer: Json = None
+    error_class: str = ""
+    error_message: str = ""
+    since_ms: int = 0
+    unsure: bool = False
+    lookup: int = 0
+    lookup_at_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +113,43 @@ class ReceivedEvent:
     correlation: str
     source_id: str
     payload: Json
+
+
+class Undo(StrEnum):
+    """Where one compensation stands. `registered` ones may turn out to have nothing to undo."""
+
+    REGISTERED = "registered"
+    BOUND = "bound"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compensation:
+    """How to undo what a visit of a step did. `effect_key` is that of the call which did it."""
+
+    step: str
+    visit: int
+    effect_key: str
+    tool: str
+    status: Undo = Undo.REGISTERED
+    effect: str = ""
+    arguments: Json = None
+    action_hash: str = ""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closing:
+    """How a workflow is going to end, once what is under way has settled and what was done is undone."""
+
+    outcome: str
+    step: str
+    error_class: str
+    error_message: str
+    settle_until_ms: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +226,7 @@ class StepRun:
     """One visit of one step that has not ended.
 
     `scope` names the branch that it belongs to (see `scopes.py`), empty at the top; `branches` and `items` are those
-    of a parallel and of a map step.
+    of a parallel and of a map step, `child_result` is how the workflow ended that a child step waited for.
     """
 
     step: str
@@ -195,6 +246,7 @@ class StepRun:
     wake_at_ms: int = 0
     branches: Mapping[str, Branch] = field(default_factory=dict)
     items: Items | None = None
+    child_result: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +256,9 @@ class WorkflowState:
     `active` has the step runs that have not ended, by step name; `outputs` the last output of each step that ended;
     `early_events` the events that nobody waited for yet, oldest first; `seen` short ids of the last inputs folded.
     `parent` is the workflow that started this one, `depth` how many stand above it; `children` has the workflows that
-    this one started and that have not ended, by id.
+    this one started and that have not ended, by id. `compensations` has what can be undone, oldest first, by
+    `step.visit`; `closing` is set once the workflow is on its way to an end that is not its goal. `updated_at_ms`
+    is the time of the last event, `active_at_ms` of the last one that did not come from a timer.
     """
 
     tenant: str
@@ -227,6 +281,12 @@ class WorkflowState:
     depth: int = 0
     start_step: str = ""
     children: Mapping[str, Child] = field(default_factory=dict)
+    compensations: Mapping[str, Compensation] = field(default_factory=dict)
+    closing: Closing | None = None
+    updated_at_ms: int = 0
+    active_at_ms: int = 0
+    idle_timeout_ms: int = 0
+    paused_at_ms: int = 0
     early_events: tuple[ReceivedEvent, ...] = ()
     seen: tuple[str, ...] = ()
     output: Json = None
@@ -238,5 +298,11 @@ class WorkflowState:
         """True once the workflow has ended, however it did."""
         return self.status in TERMINAL
 
+    @property
+    def held(self) -> bool:
+        """True while nothing goes on until a person acts."""
+        return self.status in HELD
 
+
+HELD = frozenset({Status.PAUSED, Status.BLOCKED})
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

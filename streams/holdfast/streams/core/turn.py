@@ -1,6 +1,7 @@
 """One decision in the making: the events so far, the state that they lead to, and what comes next."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.schemas import events as e
@@ -22,6 +23,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Close:
+    """The workflow is to end without its goal."""
+
+    outcome: str
+    step: str
+    error_class: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     """A parallel step to ask whether it is done, now that one of its branches has ended."""
 
@@ -40,7 +51,7 @@ class Turn:
         self.definition = definition
         self.cause = cause
         self.events: list[Record] = []
-        self.ahead: deque[Entry | Join] = deque()
+        self.ahead: deque[Entry | Join | Close] = deque()
 
     @property
     def exists(self) -> bool:
@@ -127,7 +138,9 @@ class Turn:
     def succeed_scope(self, scope: str, output: Json) -> None:
         """End a branch, or the workflow, with its output."""
         if scope == TOP:
-            self._end(e.WorkflowCompleted(output=output), "workflow_completed")
+            self.ahead.clear()
+            self.withdraw("workflow_completed")
+            self.emit(e.WorkflowCompleted(output=output))
         else:
             self._end_branch(scope, "completed", output=output)
 
@@ -139,19 +152,42 @@ class Turn:
             self._end_branch(scope, "failed", error_class=error_class, message=message)
 
     def fail_workflow(self, step: str, error_class: str, message: str) -> None:
-        """End the workflow without its goal."""
-        self._end(e.WorkflowFailed(step=step, error_class=error_class, error_message=message), error_class)
+        """Bring the workflow to its end without its goal; see `closing.py`."""
+        self._close(Close("failed", step, error_class, message))
 
     def cancel_workflow(self, reason: str) -> None:
-        """End the workflow because somebody asked for it."""
-        self._end(e.WorkflowCancelled(reason=reason), "workflow_cancelled")
+        """Bring the workflow to its end because somebody asked for it; see `closing.py`."""
+        self._close(Close("cancelled", "", "", reason))
+
+    def _close(self, close: Close) -> None:
+        # Nothing that was ahead matters any more, and only the first reason counts.
+        if not any(isinstance(following, Close) for following in self.ahead):
+            self.ahead.clear()
+            self.ahead.append(close)
+
+    def end(self, outcome: str, step: str, error_class: str, message: str, *, terminated: bool = False) -> None:
+        """End the workflow now, with whatever is under way."""
+        self.ahead.clear()
+        self.withdraw(error_class or f"workflow_{outcome}")
+        if outcome == "failed":
+            self.emit(e.WorkflowFailed(step=step, error_class=error_class, error_message=message))
+        else:
+            self.emit(e.WorkflowCancelled(reason=message, terminated=terminated))
+
+    def withdraw(self, reason: str, keep: Callable[[StepRun], bool] = lambda _run: False) -> None:
+        """Give up every step, wherever it is, but those to keep."""
+        for run in list(self.state.active.values()):
+            for branch in running_branches(run):
+                self._emit_branch_end(scope_of(run, branch), "cancelled", None, reason, "")
+            if not keep(run):
+                self.emit(e.StepCancelled(step=run.step, visit=run.visit, kind=run.kind, reason=reason))
 
     def cancel_branches(self, step: str, reason: str) -> None:
         """Give up the branches of a step that still run, with everything in them."""
         run = self.run(step)
         for branch in running_branches(run):
             scope = scope_of(run, branch)
-            self._cancel_runs(scope, reason)
+            self.cancel_runs(scope, reason)
             self._emit_branch_end(scope, "cancelled", None, reason, "")
 
     def block(self, step: str, code: str, message: str) -> None:
@@ -159,12 +195,8 @@ class Turn:
         self.ahead.clear()
         self.emit(e.WorkflowBlocked(step=step, code=code, message=message))
 
-    def _end(self, ending: Record, reason: str) -> None:
-        self.ahead.clear()
-        self._cancel_runs(TOP, reason)
-        self.emit(ending)
-
-    def _cancel_runs(self, scope: str, reason: str) -> None:
+    def cancel_runs(self, scope: str, reason: str) -> None:
+        """Give up the steps of a scope, with everything in them."""
         for run in runs_in(self.state, scope):
             self.cancel_branches(run.step, reason)
             self.emit(e.StepCancelled(step=run.step, visit=run.visit, kind=run.kind, reason=reason))
@@ -172,7 +204,7 @@ class Turn:
     def _end_branch(
         self, scope: str, outcome: str, output: Json = None, error_class: str = "", message: str = ""
     ) -> None:
-        self._cancel_runs(scope, error_class or "branch_ended")
+        self.cancel_runs(scope, error_class or "branch_ended")
         self._emit_branch_end(scope, outcome, output, error_class, message)
         step, visit, _branch = split_scope(scope)
         self.ahead.append(Join(step, visit))

@@ -1,12 +1,14 @@
 """Model and tool calls: their intents, who holds them, their outcomes."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Json, Record, changed
 from holdfast.streams.core.answers import assistant_message
 from holdfast.streams.core.appliers.common import Applier, unchanged, with_call, with_run
-from holdfast.streams.core.state import Call, CallKind, CallStatus, WorkflowState
+from holdfast.streams.core.state import Call, CallKind, CallStatus, Status, Undo, WorkflowState
+from holdfast.streams.core.transitions import move
 
 
 def _model_call_requested(state: WorkflowState, event: e.ModelCallRequested) -> WorkflowState:
@@ -19,6 +21,7 @@ def _model_call_requested(state: WorkflowState, event: e.ModelCallRequested) -> 
         attempt=event.attempt,
         status=CallStatus.REQUESTED,
         deadline_at_ms=event.deadline_at_ms,
+        **_history(run.calls.get(event.effect_key), state),
     )
     added = event.messages if isinstance(event.messages, list) else []
     return with_run(
@@ -38,7 +41,9 @@ def _model_call_completed(state: WorkflowState, event: e.ModelCallCompleted) -> 
     run = state.active[event.step]
     message = assistant_message(event.response)
     messages = run.messages if message is None else (*run.messages, message)
-    call = changed(run.calls[event.effect_key], status=CallStatus.DONE)
+    # The whole answer is only kept for a step that cannot read it yet.
+    answer = event.response if state.held else None
+    call = changed(run.calls[event.effect_key], status=CallStatus.DONE, answer=answer, error_class="", error_message="")
     return with_run(state, changed(run, messages=messages, calls={call.effect_key: call}))
 
 
@@ -49,7 +54,18 @@ def _call_failed(state: WorkflowState, event: e.ModelCallFailed | e.ToolCallFail
     return with_call(
         state,
         event.step,
-        changed(call, status=status, retry_at_ms=event.retry_at_ms, executor_id="", lease_until_ms=0, answer=answer),
+        changed(
+            call,
+            status=status,
+            retry_at_ms=event.retry_at_ms,
+            executor_id="",
+            lease_until_ms=0,
+            limit_at_ms=0,
+            answer=answer,
+            error_class=event.error_class,
+            error_message=event.error_message,
+            unsure=call.unsure or getattr(event, "outcome_unknown", False),
+        ),
     )
 
 
@@ -66,6 +82,7 @@ def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> Wo
         attempt=event.attempt,
         status=CallStatus.REQUESTED,
         deadline_at_ms=event.deadline_at_ms,
+        **_history(state.active[event.step].calls.get(event.effect_key), state),
         tool=event.tool,
         effect=event.effect,
         arguments=event.arguments,
@@ -80,12 +97,66 @@ def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> Wo
 
 def _tool_call_completed(state: WorkflowState, event: e.ToolCallCompleted) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return with_call(state, event.step, changed(call, status=CallStatus.DONE, answer={"result": event.result}))
+    return with_call(state, event.step, _done(call, event.result))
+
+
+def _done(call: Call, result: Json) -> Call:
+    answer: Json = {"result": result}
+    return changed(call, status=CallStatus.DONE, answer=answer, error_class="", error_message="", unsure=False)
+
+
+def _history(before: Call | None, state: WorkflowState) -> dict[str, Any]:
+    """What an attempt keeps of those before it."""
+    if before is None:
+        return {"since_ms": state.updated_at_ms}
+    return {
+        "since_ms": before.since_ms,
+        "error_class": before.error_class,
+        "error_message": before.error_message,
+        "unsure": before.unsure,
+    }
 
 
 def _tool_outcome_unknown(state: WorkflowState, event: e.ToolOutcomeUnknown) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return with_call(state, event.step, changed(call, status=CallStatus.UNKNOWN, executor_id="", lease_until_ms=0))
+    call = changed(call, status=CallStatus.UNKNOWN, executor_id="", lease_until_ms=0, limit_at_ms=0)
+    return with_call(state, event.step, changed(call, error_class="unknown_outcome", error_message=event.error_message))
+
+
+def _tool_outcome_resolved(state: WorkflowState, event: e.ToolOutcomeResolved) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    if event.outcome == "done":
+        call = _done(call, event.result)
+    else:
+        answer: Json = {"error": {"class": call.error_class, "message": event.evidence}}
+        call = changed(call, status=CallStatus.DONE, answer=answer, error_message=event.evidence)
+    state = with_call(state, event.step, call)
+    if state.status is Status.BLOCKED and not unknown_calls(state):
+        state = changed(state, status=move(state.status, Status.COMPENSATING if _undoing(state) else Status.RUNNING))
+    return state
+
+
+def _undoing(state: WorkflowState) -> bool:
+    return any(undo.status is Undo.RUNNING for undo in state.compensations.values())
+
+
+def unknown_calls(state: WorkflowState) -> list[Call]:
+    """The calls of which nobody knows whether they took effect, and which only a person can settle."""
+    return [call for run in state.active.values() for call in run.calls.values() if call.status is CallStatus.UNKNOWN]
+
+
+def _lookup_requested(state: WorkflowState, event: e.ToolLookupRequested) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(
+        state,
+        event.step,
+        changed(call, status=CallStatus.SEARCHED, lookup=event.lookup, lookup_at_ms=event.due_at_ms),
+    )
+
+
+def _lookup_completed(state: WorkflowState, event: e.ToolLookupCompleted) -> WorkflowState:
+    call = state.active[event.step].calls[event.effect_key]
+    return with_call(state, event.step, _done(call, event.result)) if event.found else state
 
 
 def _task_claimed(state: WorkflowState, event: e.TaskClaimed) -> WorkflowState:
@@ -93,7 +164,13 @@ def _task_claimed(state: WorkflowState, event: e.TaskClaimed) -> WorkflowState:
     return with_call(
         state,
         event.step,
-        changed(call, status=CallStatus.CLAIMED, executor_id=event.executor_id, lease_until_ms=event.lease_until_ms),
+        changed(
+            call,
+            status=CallStatus.CLAIMED,
+            executor_id=event.executor_id,
+            lease_until_ms=event.lease_until_ms,
+            limit_at_ms=event.limit_at_ms,
+        ),
     )
 
 
@@ -104,7 +181,7 @@ def _lease_extended(state: WorkflowState, event: e.LeaseExtended) -> WorkflowSta
 
 def _task_released(state: WorkflowState, event: e.TaskReleased) -> WorkflowState:
     call = state.active[event.step].calls[event.effect_key]
-    return with_call(state, event.step, changed(call, executor_id="", lease_until_ms=0))
+    return with_call(state, event.step, changed(call, executor_id="", lease_until_ms=0, limit_at_ms=0))
 
 
 APPLIERS: Mapping[type[Record], Applier] = {
@@ -116,6 +193,9 @@ APPLIERS: Mapping[type[Record], Applier] = {
     e.ToolCallCompleted: _tool_call_completed,
     e.ToolCallFailed: _call_failed,
     e.ToolOutcomeUnknown: _tool_outcome_unknown,
+    e.ToolOutcomeResolved: _tool_outcome_resolved,
+    e.ToolLookupRequested: _lookup_requested,
+    e.ToolLookupCompleted: _lookup_completed,
     e.TaskClaimed: _task_claimed,
     e.LeaseExtended: _lease_extended,
     e.TaskReleased: _task_released,

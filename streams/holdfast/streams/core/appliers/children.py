@@ -56,9 +56,17 @@ def _child_ended(state: WorkflowState, event: e.ChildEnded) -> WorkflowState:
     children = {name: other for name, other in state.children.items() if name != event.child_id}
     state = changed(state, children=children)
     run = state.active.get(event.step)
-    if run is None or run.items is None or not child.is_of(run):
+    if run is None or not child.awaited or not child.is_of(run):
         return state
-    return with_run(state, changed(run, items=_with_ended(run.items, event)))
+    if run.items is not None:
+        return with_run(state, changed(run, items=_with_ended(run.items, event)))
+    result = {
+        "outcome": event.outcome,
+        "output": event.output,
+        "error_class": event.error_class,
+        "error_message": event.error_message,
+    }
+    return with_run(state, changed(run, child_result=result))
 
 
 def _with_ended(items: Items, event: e.ChildEnded) -> Items:

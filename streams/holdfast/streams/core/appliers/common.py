@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from holdfast.schemas.record import Record, changed
-from holdfast.streams.core.state import Call, Child, Status, StepRun, WorkflowState
-from holdfast.streams.core.transitions import move
+from holdfast.streams.core.state import Call, Child, Compensation, Status, StepRun, WorkflowState
 
 Applier = Callable[[WorkflowState, Any], WorkflowState]
 
@@ -26,9 +25,20 @@ def with_call(state: WorkflowState, step: str, call: Call) -> WorkflowState:
     return with_run(state, changed(run, calls={**run.calls, call.effect_key: call}))
 
 
+def undo_key(step: str, visit: int) -> str:
+    """Under which key a state holds the compensation of a visit."""
+    return f"{step}.{visit}"
+
+
+def with_undo(state: WorkflowState, undo: Compensation, **changes: object) -> WorkflowState:
+    """The state with a compensation changed, or added at the end."""
+    key = undo_key(undo.step, undo.visit)
+    return changed(state, compensations={**state.compensations, key: changed(undo, **changes)})
+
+
 def waiting(state: WorkflowState) -> WorkflowState:
-    """The state of a workflow that has begun to wait."""
-    return changed(state, status=move(state.status, Status.WAITING))
+    """The state of a workflow that has begun to wait; one that is undoing what it did stays in that status."""
+    return changed(state, status=Status.WAITING) if state.status is Status.RUNNING else state
 
 
 def without_run(state: WorkflowState, step: str) -> WorkflowState:

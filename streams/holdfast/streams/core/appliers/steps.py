@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Record, changed
-from holdfast.streams.core.appliers.common import Applier, with_run, without_run
-from holdfast.streams.core.state import Status, StepRun, WorkflowState
+from holdfast.streams.core.appliers.common import Applier, unchanged, with_run, with_undo, without_run
+from holdfast.streams.core.state import Compensation, Status, StepRun, Undo, WorkflowState
 from holdfast.streams.core.transitions import move
 
 
@@ -39,9 +39,44 @@ def _cancelled(state: WorkflowState, event: e.StepCancelled) -> WorkflowState:
     return without_run(state, event.step)
 
 
+def _retried(state: WorkflowState, event: e.StepRetried) -> WorkflowState:
+    undo = open_undo(state, event.step)
+    if undo is not None:
+        return _undoing(with_undo(state, undo, status=Undo.BOUND))
+    return changed(state, status=move(state.status, Status.RUNNING), error_class="", error_message="")
+
+
+def _skipped(state: WorkflowState, event: e.StepSkipped) -> WorkflowState:
+    undo = open_undo(state, event.step)
+    if undo is not None:
+        return _undoing(with_undo(state, undo, status=Undo.SKIPPED))
+    return changed(
+        without_run(state, event.step),
+        status=move(state.status, Status.RUNNING),
+        outputs={**state.outputs, event.step: event.output},
+        error_class="",
+        error_message="",
+    )
+
+
+def open_undo(state: WorkflowState, step: str) -> Compensation | None:
+    """The compensation of a step that stopped the workflow from ending; the latest if there are more."""
+    if state.closing is None or not state.held:
+        return None
+    stuck = (Undo.FAILED, Undo.REGISTERED)
+    return next((u for u in reversed(list(state.compensations.values())) if u.step == step and u.status in stuck), None)
+
+
+def _undoing(state: WorkflowState) -> WorkflowState:
+    return changed(state, status=move(state.status, Status.COMPENSATING), error_class="", error_message="")
+
+
 APPLIERS: Mapping[type[Record], Applier] = {
     e.StepStarted: _started,
     e.StepCompleted: _completed,
     e.StepFailed: _failed,
     e.StepCancelled: _cancelled,
+    e.StepTimedOut: unchanged,
+    e.StepRetried: _retried,
+    e.StepSkipped: _skipped,
 }

@@ -66,6 +66,17 @@ def matches(wait: Wait, received: ReceivedEvent) -> bool:
     )
 
 
+def with_early_events(state: WorkflowState) -> WorkflowState:
+    """The state in which open waits have taken what came while the workflow was held, oldest first."""
+    for run in list(state.active.values()):
+        wait = run.wait
+        early = next((r for r in state.early_events if matches(wait, r)), None) if wait is not None else None
+        if wait is not None and early is not None:
+            kept = tuple(received for received in state.early_events if received is not early)
+            state = changed(with_run(state, changed(run, wait=changed(wait, matched=early))), early_events=kept)
+    return state
+
+
 APPLIERS: Mapping[type[Record], Applier] = {
     e.TimerScheduled: _timer_scheduled,
     e.TimerFired: unchanged,

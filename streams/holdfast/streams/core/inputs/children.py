@@ -8,7 +8,6 @@ from holdfast.schemas.record import Record
 from holdfast.streams.core.flow import react
 from holdfast.streams.core.inputs.common import Handler
 from holdfast.streams.core.rejections import Rejection
-from holdfast.streams.core.steps.kind import ChildResult
 from holdfast.streams.core.turn import Turn
 
 
@@ -29,16 +28,8 @@ def _child_ended(turn: Turn, body: rep.ReportChildEnded) -> Rejection | None:
         )
     )
     run = turn.state.active.get(child.step)
-    if run is None or not child.awaited or not child.is_of(run):
-        return None
-    result = ChildResult(
-        index=child.index,
-        outcome=body.outcome,
-        output=body.output,
-        error_class=body.error_class,
-        error_message=body.error_message,
-    )
-    react(turn, run.step, lambda kind: kind.child_ended, result)
+    if run is not None and child.awaited and child.is_of(run):
+        react(turn, run.step, lambda kind: kind.child_ended)
     return None
 
 

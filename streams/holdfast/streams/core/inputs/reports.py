@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
 from holdfast.schemas.record import Record
+from holdfast.streams.core import closing, compensations
+from holdfast.streams.core import definition as d
+from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.calls import Failure, attempt_again
 from holdfast.streams.core.flow import react
 from holdfast.streams.core.inputs.common import Handler, fail_attempt
 from holdfast.streams.core.rejections import Rejection, reject
-from holdfast.streams.core.state import Call, CallStatus, Status, StepRun
+from holdfast.streams.core.state import Call, CallKind, CallStatus, StepRun
 from holdfast.streams.core.turn import Turn
 
 LEASE_LIMIT_MS = 600_000
+LIMIT_GRACE_MS = 5_000
 
 Report = rep.ReportModelResult | rep.ReportToolResult | rep.ReportTaskFailure
 Hold = rep.ClaimTask | rep.ExtendLease | rep.ReleaseTask
@@ -23,6 +27,8 @@ def _claim(turn: Turn, body: rep.ClaimTask) -> Rejection | None:
     if found is None or found[1].status not in (CallStatus.REQUESTED, CallStatus.CLAIMED):
         return _stale(body)
     run, call = found
+    if turn.state.held:
+        return reject("workflow_held", workflow_id=turn.state.workflow_id, status=turn.state.status)
     if call.status is CallStatus.CLAIMED:
         return None if call.executor_id == body.executor_id else reject("lease_held", executor_id=call.executor_id)
     turn.emit(
@@ -33,16 +39,29 @@ def _claim(turn: Turn, body: rep.ClaimTask) -> Rejection | None:
             attempt=body.attempt,
             executor_id=body.executor_id,
             lease_until_ms=_lease_until(turn, body.lease_ms),
+            limit_at_ms=_limit_of(turn, run, call),
         )
     )
     return None
+
+
+def _limit_of(turn: Turn, run: StepRun, call: Call) -> int:
+    """When an attempt that begins now is given up, whatever its executor says: its time limit and some grace."""
+    definition = turn.definition.definition
+    if call.kind is CallKind.TOOL:
+        timeout_ms = definition.tools[call.tool].timeout_ms
+    else:
+        step = definition.steps[run.step]
+        assert isinstance(step, d.AgentStep)
+        timeout_ms = step.call_timeout_ms
+    return turn.now_ms + timeout_ms + LIMIT_GRACE_MS
 
 
 def _extend(turn: Turn, body: rep.ExtendLease) -> Rejection | None:
     found = _held_call(turn, body)
     if found is None:
         return _stale(body)
-    run, _call = found
+    run, call = found
     turn.emit(
         e.LeaseExtended(
             step=run.step,
@@ -50,7 +69,7 @@ def _extend(turn: Turn, body: rep.ExtendLease) -> Rejection | None:
             effect_key=body.effect_key,
             attempt=body.attempt,
             executor_id=body.executor_id,
-            lease_until_ms=_lease_until(turn, body.lease_ms),
+            lease_until_ms=min(limit for limit in (_lease_until(turn, body.lease_ms), call.limit_at_ms) if limit),
         )
     )
     return None
@@ -71,7 +90,11 @@ def _release(turn: Turn, body: rep.ReleaseTask) -> Rejection | None:
             reason=body.reason,
         )
     )
-    attempt_again(turn, turn.run(run.step), call)
+    if turn.state.closing is None or run.kind == UNDO:
+        attempt_again(turn, turn.run(run.step), call)
+    else:
+        compensations.never_happened(turn, call, "released")
+        closing.go_on(turn)
     return None
 
 
@@ -122,6 +145,7 @@ def _tool_result(turn: Turn, body: rep.ReportToolResult) -> Rejection | None:
             duration_ms=body.duration_ms,
         )
     )
+    compensations.happened(turn, body.effect_key, body.result)
     react(turn, run.step, lambda kind: kind.tool_finished, turn.run(run.step).calls[body.effect_key])
     return None
 
@@ -155,7 +179,7 @@ def _current_call(turn: Turn, effect_key: str, attempt: int) -> tuple[StepRun, C
 
 def _open_call(turn: Turn, effect_key: str, attempt: int) -> tuple[StepRun, Call] | None:
     found = _current_call(turn, effect_key, attempt)
-    if found is None or turn.state.status is Status.BLOCKED:
+    if found is None:
         return None
     return found if found[1].status in (CallStatus.REQUESTED, CallStatus.CLAIMED) else None
 
@@ -175,6 +199,10 @@ def _late(turn: Turn, body: Report) -> Rejection | None:
             report=dict(vars(body)),
         )
     )
+    if isinstance(body, rep.ReportToolResult) and not turn.state.finished:
+        compensations.happened(turn, body.effect_key, body.result)
+        if turn.state.closing is not None:
+            closing.go_on(turn)
     return None
 
 

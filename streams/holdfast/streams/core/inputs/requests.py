@@ -9,10 +9,10 @@ from holdfast.schemas.record import Json, Record
 from holdfast.streams.core.appliers.waits import matches
 from holdfast.streams.core.children import DEPTH_LIMIT
 from holdfast.streams.core.flow import react
-from holdfast.streams.core.inputs.common import Handler, finished
+from holdfast.streams.core.inputs.common import Handler, closed, finished
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP
-from holdfast.streams.core.state import Parent, ReceivedEvent, Status, WorkflowState
+from holdfast.streams.core.state import Parent, ReceivedEvent, WorkflowState
 from holdfast.streams.core.turn import Turn
 
 EARLY_EVENTS_LIMIT = 64
@@ -42,6 +42,7 @@ def _start(turn: Turn, body: req.StartWorkflow) -> Rejection | None:
             parent_index=body.parent_index,
             depth=body.depth,
             start_step=body.start_step,
+            idle_timeout_ms=definition.idle_timeout_ms,
         )
     )
     turn.enter(first, TOP)
@@ -56,16 +57,16 @@ def _start_again(state: WorkflowState, body: req.StartWorkflow) -> Rejection | N
 
 
 def _cancel(turn: Turn, body: req.CancelWorkflow) -> Rejection | None:
-    if turn.state.finished:
-        return finished(turn)
+    if refused := closed(turn):
+        return refused
     turn.cancel_workflow(body.reason)
     return None
 
 
 def _deliver(turn: Turn, body: req.DeliverEvent) -> Rejection | None:
     state = turn.state
-    if state.finished:
-        return finished(turn)
+    if refused := closed(turn):
+        return refused
     if body.event_type not in turn.definition.events:
         return reject("event_not_expected", event_type=body.event_type)
     if (size := len(jsontext.dumps(body.payload))) > PAYLOAD_LIMIT_BYTES:
@@ -76,8 +77,8 @@ def _deliver(turn: Turn, body: req.DeliverEvent) -> Rejection | None:
         source_id=turn.cause.input_id,
         payload=body.payload,
     )
-    blocked = state.status is Status.BLOCKED
-    run = None if blocked else next((r for r in state.active.values() if r.wait and matches(r.wait, received)), None)
+    waits = () if state.held else state.active.values()
+    run = next((run for run in waits if run.wait and matches(run.wait, received)), None)
     if run is None and len(state.early_events) >= EARLY_EVENTS_LIMIT:
         return reject("event_buffer_full", limit=EARLY_EVENTS_LIMIT)
     turn.emit(
@@ -98,8 +99,8 @@ def _decide_approval(turn: Turn, body: req.DecideApproval) -> Rejection | None:
     state, cause = turn.state, turn.cause
     if state.finished:
         return finished(turn)
-    if state.status is Status.BLOCKED:
-        return reject("workflow_blocked", workflow_id=state.workflow_id)
+    if state.held:
+        return reject("workflow_held", workflow_id=state.workflow_id, status=state.status)
     run = next((run for run in state.active.values() if run.approval_id == body.approval_id), None)
     if run is None or not body.approval_id:
         return reject("approval_not_open", approval_id=body.approval_id)

@@ -8,6 +8,7 @@ from holdfast.streams.core.steps import (
     assign,
     child,
     choice,
+    compensation,
     endings,
     map,
     parallel,
@@ -28,6 +29,7 @@ KINDS: Mapping[str, StepKind] = {
     "map": map.KIND,
     "child": child.KIND,
     "assign": assign.KIND,
+    "compensation": compensation.KIND,
     "succeed": endings.SUCCEED,
     "fail": endings.FAIL,
 }

@@ -72,6 +72,20 @@ def _call_failed(turn: Turn, run: StepRun, call: Call, error_class: str, message
         turn.fail(run.step, error_class, message)
 
 
+def _catch_up(turn: Turn, run: StepRun) -> None:
+    for call in run.calls.values():
+        if call.status is not CallStatus.DONE:
+            return
+        if call.kind is CallKind.TOOL:
+            _tool_finished(turn, run, call)
+            return
+    model = next((call for call in run.calls.values() if call.kind is CallKind.MODEL), None)
+    if model is not None and model.error_class:
+        turn.fail(run.step, model.error_class, model.error_message)
+    elif model is not None:
+        _model_answered(turn, run, model.answer)
+
+
 def _finish(turn: Turn, run: StepRun, content: str) -> None:
     step = _step(turn, run)
     if step.output is None:
@@ -161,4 +175,10 @@ def _text(value: Json) -> str:
     return value if isinstance(value, str) else jsontext.dumps(value)
 
 
-KIND = StepKind(enter=_enter, model_answered=_model_answered, tool_finished=_tool_finished, call_failed=_call_failed)
+KIND = StepKind(
+    enter=_enter,
+    model_answered=_model_answered,
+    tool_finished=_tool_finished,
+    call_failed=_call_failed,
+    catch_up=_catch_up,
+)

@@ -1,10 +1,9 @@
 """The `approval` step: a person allows or refuses one exact call, identified by its action hash."""
 
 from holdfast.schemas import events as e
-from holdfast.schemas import ids
 from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
-from holdfast.streams.core.calls import action_hash
+from holdfast.streams.core.calls import request_approval
 from holdfast.streams.core.state import StepRun
 from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
@@ -13,21 +12,13 @@ from holdfast.streams.core.turn import Turn
 def _enter(turn: Turn, run: StepRun) -> None:
     step = turn.step(run.step)
     assert isinstance(step, d.ApprovalStep)
-    state = turn.state
-    tool = turn.definition.definition.tools[step.tool]
-    arguments = turn.render(run.step, "arguments")
-    turn.emit(
-        e.ApprovalRequested(
-            step=run.step,
-            visit=run.visit,
-            approval_id=ids.derived_id(state.tenant, state.workflow_id, run.step, run.visit),
-            tool=tool.name,
-            arguments=arguments,
-            action_hash=action_hash(state.tenant, state.workflow_id, tool, arguments),
-            roles=step.roles,
-            summary=str(turn.render(run.step, "summary") or step.purpose),
-            expires_at_ms=run.timeout_at_ms,
-        )
+    request_approval(
+        turn,
+        run,
+        tool=turn.definition.definition.tools[step.tool],
+        arguments=turn.render(run.step, "arguments"),
+        roles=step.roles,
+        summary=str(turn.render(run.step, "summary") or step.purpose),
     )
 
 

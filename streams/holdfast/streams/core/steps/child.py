@@ -4,11 +4,10 @@ The child's definition is pinned like a tool's manifest when the parent is appli
 does; one that does not goes on as soon as the child is asked for.
 """
 
-from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.children import request_child
 from holdfast.streams.core.state import StepRun
-from holdfast.streams.core.steps.kind import ChildResult, StepKind
+from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
 
 
@@ -26,12 +25,14 @@ def _enter(turn: Turn, run: StepRun) -> None:
         turn.complete(run.step, {"workflow_id": child_id})
 
 
-def _child_ended(turn: Turn, run: StepRun, child: ChildResult) -> None:
-    if child.outcome == "completed":
-        output: Json = child.output
-        turn.complete(run.step, output)
+def _child_ended(turn: Turn, run: StepRun) -> None:
+    child = run.child_result
+    if not isinstance(child, dict):
+        return
+    if child["outcome"] == "completed":
+        turn.complete(run.step, child["output"])
     else:
-        turn.fail(run.step, child.error_class or f"child_{child.outcome}", child.error_message)
+        turn.fail(run.step, str(child["error_class"] or f"child_{child['outcome']}"), str(child["error_message"]))
 
 
 def _step(turn: Turn, run: StepRun) -> d.ChildStep:
@@ -40,4 +41,4 @@ def _step(turn: Turn, run: StepRun) -> d.ChildStep:
     return step
 
 
-KIND = StepKind(enter=_enter, child_ended=_child_ended)
+KIND = StepKind(enter=_enter, child_ended=_child_ended, catch_up=_child_ended)

@@ -8,17 +8,6 @@ from holdfast.streams.core.state import Call, StepRun
 from holdfast.streams.core.turn import Turn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildResult:
-    """How a workflow that a step started has ended."""
-
-    index: int
-    outcome: str
-    output: Json
-    error_class: str
-    error_message: str
-
-
 def _timed_out(turn: Turn, run: StepRun) -> None:
     turn.fail(run.step, "timeout", "the step did not end within its time limit")
 
@@ -27,11 +16,16 @@ def _not_expected(turn: Turn, run: StepRun, *_details: object) -> None:
     raise AssertionError(f"a {run.kind} step has nothing of that kind under way")
 
 
+def _nothing(_turn: Turn, _run: StepRun) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepKind:
     """What a kind of step does. Each function adds events to the turn; ExpressionError fails the step.
 
     `call_failed` and `tool_finished` come after the event that says so; `model_answered` gets the raw response.
+    `catch_up` comes when a workflow that was held goes on: whatever the state says has happened meanwhile is answered.
     """
 
     enter: Callable[[Turn, StepRun], None]
@@ -42,5 +36,6 @@ class StepKind:
     decided: Callable[[Turn, StepRun, Json], None] = _not_expected
     woken: Callable[[Turn, StepRun], None] = _not_expected
     branch_ended: Callable[[Turn, StepRun], None] = _not_expected
-    child_ended: Callable[[Turn, StepRun, ChildResult], None] = _not_expected
+    child_ended: Callable[[Turn, StepRun], None] = _not_expected
+    catch_up: Callable[[Turn, StepRun], None] = _nothing
     timed_out: Callable[[Turn, StepRun], None] = _timed_out

@@ -10,7 +10,7 @@ from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.children import request_child
 from holdfast.streams.core.state import Items, StepRun
-from holdfast.streams.core.steps.kind import ChildResult, StepKind
+from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
 
 LISTED_FAILURES = 100
@@ -28,10 +28,6 @@ def _enter(turn: Turn, run: StepRun) -> None:
     shared = turn.render(run.step, "shared")
     turn.emit(e.ItemsCounted(step=run.step, visit=run.visit, total=len(values), items=values, shared=shared))
     _go_on(turn, turn.run(run.step))
-
-
-def _child_ended(turn: Turn, run: StepRun, _child: ChildResult) -> None:
-    _go_on(turn, run)
 
 
 def _go_on(turn: Turn, run: StepRun) -> None:
@@ -91,4 +87,4 @@ def _step(turn: Turn, run: StepRun) -> d.MapStep:
     return step
 
 
-KIND = StepKind(enter=_enter, child_ended=_child_ended)
+KIND = StepKind(enter=_enter, child_ended=_go_on, catch_up=_go_on)

@@ -1,9 +1,10 @@
 """The `tool` step: one call of one tool. With `approved_by` it runs only the exact call that a person allowed."""
 
 from holdfast.schemas.record import Json
+from holdfast.streams.core import compensations
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.calls import action_hash, request_tool
-from holdfast.streams.core.state import Approval, Call, StepRun
+from holdfast.streams.core.state import Approval, Call, CallStatus, StepRun
 from holdfast.streams.core.steps.agent import failed_checks
 from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
@@ -15,6 +16,7 @@ def _enter(turn: Turn, run: StepRun) -> None:
     tool = turn.definition.definition.tools[step.tool]
     arguments = turn.render(run.step, "arguments")
     if step.approved_by is None:
+        compensations.register(turn, run)
         request_tool(turn, run, tool, arguments)
         return
     approval = _approval_for(turn, step.approved_by, tool, arguments)
@@ -25,6 +27,7 @@ def _enter(turn: Turn, run: StepRun) -> None:
             f"no unused approval by {step.approved_by!r} is about this exact call of {step.tool}",
         )
     else:
+        compensations.register(turn, run)
         request_tool(turn, run, tool, arguments, approval_id=approval.approval_id)
 
 
@@ -58,4 +61,12 @@ def _call_failed(turn: Turn, run: StepRun, _call: Call, error_class: str, messag
     turn.fail(run.step, error_class, message)
 
 
-KIND = StepKind(enter=_enter, tool_finished=_tool_finished, call_failed=_call_failed)
+def _catch_up(turn: Turn, run: StepRun) -> None:
+    for call in run.calls.values():
+        if call.status is CallStatus.DONE and call.error_class:
+            _call_failed(turn, run, call, call.error_class, call.error_message)
+        elif call.status is CallStatus.DONE:
+            _tool_finished(turn, run, call)
+
+
+KIND = StepKind(enter=_enter, tool_finished=_tool_finished, call_failed=_call_failed, catch_up=_catch_up)

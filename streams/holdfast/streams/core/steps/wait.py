@@ -31,4 +31,9 @@ def _event_matched(turn: Turn, run: StepRun) -> None:
     turn.complete(run.step, run.wait.matched.payload)
 
 
-KIND = StepKind(enter=_enter, event_matched=_event_matched)
+def _catch_up(turn: Turn, run: StepRun) -> None:
+    if run.wait is not None and run.wait.matched is not None:
+        _event_matched(turn, run)
+
+
+KIND = StepKind(enter=_enter, event_matched=_event_matched, catch_up=_catch_up)

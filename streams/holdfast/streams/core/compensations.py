@@ -1,0 +1,63 @@
+"""What can be undone: known before the effect is asked for, bound to its recorded result, dropped if it never was."""
+
+from holdfast.schemas import events as e
+from holdfast.schemas import ids
+from holdfast.schemas.record import Json
+from holdfast.streams.core import definition as d
+from holdfast.streams.core.calls import action_hash
+from holdfast.streams.core.expressions import ExpressionError
+from holdfast.streams.core.state import Call, Compensation, StepRun, Undo
+from holdfast.streams.core.turn import Turn
+
+
+def register(turn: Turn, run: StepRun) -> None:
+    """Record how to undo what a tool step is about to ask for, if it says so."""
+    step = turn.step(run.step)
+    if isinstance(step, d.ToolStep) and step.compensate is not None:
+        key = ids.effect_key(turn.state.tenant, turn.state.workflow_id, run.step, run.visit, run.turn, 0)
+        turn.emit(e.CompensationRegistered(step=run.step, visit=run.visit, effect_key=key, tool=step.compensate.tool))
+
+
+def happened(turn: Turn, effect_key: str, result: Json) -> None:
+    """The effect of a call is known to have happened: bind what undoes it. Also for results that come late."""
+    undo = of_effect(turn, effect_key)
+    if undo is None:
+        return
+    step = turn.step(undo.step)
+    assert isinstance(step, d.ToolStep)
+    assert step.compensate is not None
+    scope = dict(turn.scope())
+    steps = scope["steps"]
+    assert isinstance(steps, dict)
+    scope["steps"] = {**steps, undo.step: {"output": result}}
+    try:
+        arguments = turn.definition.render(undo.step, "compensate", scope)
+    except ExpressionError:
+        return  # stays as it is: closing the workflow says that nobody knows how to undo it
+    tool = turn.definition.definition.tools[step.compensate.tool]
+    state = turn.state
+    turn.emit(
+        e.CompensationBound(
+            step=undo.step,
+            visit=undo.visit,
+            tool=tool.name,
+            effect=tool.effect,
+            arguments=arguments,
+            action_hash=action_hash(state.tenant, state.workflow_id, tool, arguments),
+        )
+    )
+
+
+def never_happened(turn: Turn, call: Call, reason: str) -> None:
+    """A call is known to have had no effect: there is nothing to undo."""
+    undo = of_effect(turn, call.effect_key)
+    if undo is not None:
+        turn.emit(e.CompensationDropped(step=undo.step, visit=undo.visit, reason=reason))
+
+
+def of_effect(turn: Turn, effect_key: str) -> Compensation | None:
+    """The compensation that waits to know whether a call took effect."""
+    for undo in turn.state.compensations.values():
+        if undo.effect_key == effect_key and undo.status is Undo.REGISTERED:
+            return undo
+    return None

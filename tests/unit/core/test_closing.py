@@ -1,0 +1,253 @@
+"""How a workflow ends without its goal: what is under way is awaited, what was done is undone, the latest first."""
+
+from typing import Any
+
+import pytest
+
+from holdfast.schemas import events as e
+from holdfast.schemas import tasks as t
+from support.scenario import START_MS, Scenario, define, only
+
+Steps = dict[str, Any]
+
+
+def act(tool: str = "send", **more: Any) -> Steps:
+    """A step whose effect can be undone: its result says what to undo."""
+    return {
+        "kind": "tool",
+        "tool": tool,
+        "retry": {"max_attempts": 1},
+        "compensate": {"tool": "send", "arguments": {"undo": "${steps.book.output.id}"}, "retry": {"max_attempts": 1}},
+        **more,
+    }
+
+
+def two_acts(**more: Any) -> Scenario:
+    """A workflow that books, charges, and then waits."""
+    undo = {"tool": "send", "arguments": {"refund": "${steps.charge.output.id}"}, "retry": {"max_attempts": 1}, **more}
+    steps: Steps = {
+        "book": act(next="charge"),
+        "charge": {**act(next="hear"), "compensate": undo},
+        "hear": {"kind": "wait", "event": "told", "timeout": "30m", "next": "end"},
+    }
+    scenario = Scenario(define(steps))
+    scenario.start()
+    return scenario
+
+
+def both_done(**more: Any) -> Scenario:
+    scenario = two_acts(**more)
+    scenario.tool_result(scenario.take(), {"id": "b-1"})
+    scenario.tool_result(scenario.take(), {"id": "c-1"})
+    return scenario
+
+
+def test_how_to_undo_an_effect_is_known_before_it_is_asked_for_and_bound_to_its_result() -> None:
+    scenario = two_acts()
+    assert scenario.names[-2:] == ["CompensationRegistered", "ToolCallRequested"]
+    scenario.tool_result(scenario.take(), {"id": "b-1"})
+    assert only(scenario.last, e.CompensationBound).arguments == {"undo": "b-1"}
+
+
+def test_a_workflow_that_reaches_its_goal_undoes_nothing() -> None:
+    scenario = both_done()
+    scenario.deliver("told")
+    assert scenario.state.status == "completed"
+    assert not scenario.tasks
+
+
+@pytest.mark.parametrize(("how", "ending"), [("cancel", "cancelled"), ("fail", "failed")])
+def test_what_was_done_is_undone_in_reverse_order(how: str, ending: str) -> None:
+    scenario = both_done()
+    if how == "cancel":
+        scenario.cancel()
+    else:
+        scenario.fire()
+    assert scenario.state.status == "compensating"
+    refund = scenario.take()
+    assert (refund.effect_key, refund.arguments) == ("acme/w-1/charge~undo.1/0/0", {"refund": "c-1"})
+    assert not scenario.tasks, "one at a time"
+    scenario.tool_result(refund, "refunded")
+    unbook = scenario.take()
+    assert unbook.arguments == {"undo": "b-1"}
+    scenario.tool_result(unbook, "unbooked")
+    assert scenario.state.status == ending
+    if how == "fail":
+        assert scenario.state.error_class == "timeout"
+
+
+def test_an_effect_that_never_happened_is_not_undone() -> None:
+    scenario = two_acts()
+    scenario.tool_result(scenario.take(), {"id": "b-1"})
+    scenario.failure(scenario.take(), "tool_error")
+    assert only(scenario.last, e.CompensationDropped).step == "charge"
+    assert scenario.take().arguments == {"undo": "b-1"}
+
+
+def test_a_call_that_is_under_way_is_awaited_and_then_undone() -> None:
+    scenario = two_acts()
+    task = scenario.take()
+    scenario.cancel()
+    closing = only(scenario.last, e.ClosingStarted)
+    assert (closing.outcome, closing.settle_until_ms) == ("cancelled", START_MS + 30_000)
+    assert not scenario.tasks
+    scenario.tool_result(task, {"id": "b-1"})
+    assert scenario.take().arguments == {"undo": "b-1"}
+
+
+def test_a_call_that_comes_to_nothing_while_it_is_awaited_leaves_nothing_to_undo() -> None:
+    scenario = two_acts()
+    task = scenario.take()
+    scenario.cancel()
+    scenario.failure(task, "unavailable")
+    assert scenario.state.status == "cancelled", "and it is not made again"
+
+
+def test_a_call_that_does_not_come_back_in_time_goes_to_a_person() -> None:
+    scenario = two_acts()
+    task = scenario.take()
+    scenario.cancel()
+    scenario.fire()
+    assert scenario.names == ["TimerFired", "ToolOutcomeUnknown", "WorkflowBlocked"]
+    scenario.resolve(task.effect_key, "done", {"id": "b-9"})
+    undo = scenario.take()
+    assert undo.arguments == {"undo": "b-9"}
+    scenario.tool_result(undo)
+    assert scenario.state.status == "cancelled"
+
+
+@pytest.mark.parametrize("tool", ["look", "pay"])
+def test_what_cannot_have_happened_is_withdrawn_at_once(tool: str) -> None:
+    """A read has no effect, and nobody makes a `once` call before its claim was granted."""
+    scenario = Scenario(define({"go": {"kind": "tool", "tool": tool, "next": "end"}}))
+    scenario.start()
+    task = scenario.take()
+    scenario.cancel()
+    assert scenario.state.status == "cancelled"
+    assert [body for body in scenario.sent if isinstance(body, t.StopTask)] == [
+        t.StopTask(effect_key=task.effect_key, attempt=1, reason="withdrawn")
+    ]
+
+
+def test_a_result_that_comes_too_late_still_says_how_to_undo_it() -> None:
+    """The step's limit passed, and the workflow went on without the call; then it turned out to have happened."""
+    steps: Steps = {
+        "book": act(next="end", timeout="1m", catch={"timeout": "hear"}),
+        "hear": {"kind": "wait", "event": "told", "timeout": "30m", "next": "end"},
+    }
+    scenario = Scenario(define(steps))
+    scenario.start()
+    task = scenario.take()
+    scenario.fire()
+    scenario.tool_result(task, {"id": "b-1"})
+    assert scenario.names == ["LateResultRecorded", "CompensationBound"]
+    scenario.cancel()
+    assert scenario.take().arguments == {"undo": "b-1"}
+
+
+def test_what_cannot_be_undone_stops_the_workflow_and_says_what_is_and_what_is_not() -> None:
+    scenario = both_done()
+    scenario.cancel()
+    scenario.tool_result(scenario.take())
+    scenario.failure(scenario.take(), "tool_error")
+    blocked = only(scenario.last, e.WorkflowBlocked)
+    assert blocked.code == "compensation_failed"
+    assert "undone: charge.1; not undone: book.1" in blocked.message
+    assert scenario.state.status == "blocked"
+
+
+def test_an_operator_has_it_tried_again_under_the_same_key() -> None:
+    scenario = both_done()
+    scenario.cancel()
+    refund = scenario.take()
+    scenario.failure(refund, "tool_error")
+    scenario.retry("charge")
+    again = scenario.take()
+    assert (again.effect_key, again.attempt) == (refund.effect_key, 2)
+    scenario.tool_result(again)
+    scenario.tool_result(scenario.take())
+    assert scenario.state.status == "cancelled"
+
+
+def test_an_operator_says_that_it_was_undone_by_hand() -> None:
+    scenario = both_done()
+    scenario.cancel()
+    scenario.failure(scenario.take(), "tool_error")
+    scenario.skip("charge")
+    scenario.tool_result(scenario.take())
+    assert scenario.state.status == "cancelled"
+
+
+def test_undoing_may_need_a_persons_word() -> None:
+    scenario = both_done(roles=["lead"])
+    scenario.cancel()
+    asked = only(scenario.last, e.ApprovalRequested)
+    assert (asked.tool, asked.arguments, asked.roles) == ("send", {"refund": "c-1"}, ("lead",))
+    assert not scenario.tasks
+    scenario.decide("approve")
+    assert scenario.take().arguments == {"refund": "c-1"}
+
+
+def test_a_refusal_to_undo_and_silence_stop_the_workflow() -> None:
+    refused = both_done(roles=["lead"])
+    refused.cancel()
+    refused.decide("reject")
+    assert refused.state.status == "blocked"
+    silent = both_done(roles=["lead"], timeout="1h")
+    silent.cancel()
+    silent.fire()
+    assert silent.names[:2] == ["TimerFired", "ApprovalExpired"]
+    assert silent.state.status == "blocked"
+
+
+def test_a_closing_workflow_takes_no_more_inputs_that_would_lead_it_on() -> None:
+    scenario = both_done()
+    scenario.cancel()
+    for refused in (scenario.deliver("told"), scenario.cancel(), scenario.pause(), scenario.retry("book")):
+        assert only(refused, e.InputRejected).code == "workflow_closing"
+
+
+def test_an_undoing_call_of_which_nobody_knows_the_outcome_is_for_a_person() -> None:
+    steps: Steps = {
+        "book": {**act(next="hear"), "compensate": {"tool": "pay", "arguments": {"undo": "${steps.book.output.id}"}}},
+        "hear": {"kind": "wait", "event": "told", "timeout": "30m", "next": "end"},
+    }
+    scenario = Scenario(define(steps))
+    scenario.start()
+    scenario.tool_result(scenario.take(), {"id": "b-1"})
+    scenario.cancel()
+    undo = scenario.take()
+    scenario.failure(undo, "timeout", outcome_unknown=True)
+    assert scenario.state.status == "blocked"
+    scenario.resolve(undo.effect_key, "done")
+    assert scenario.state.status == "cancelled"
+
+
+def test_how_to_undo_an_effect_may_turn_out_to_be_unknown() -> None:
+    scenario = two_acts()
+    scenario.tool_result(scenario.take(), {"no_id": True})
+    scenario.cancel()
+    task = scenario.take()
+    scenario.failure(task, "tool_error")
+    assert scenario.state.status == "blocked"
+    scenario.skip("book")
+    assert scenario.state.status == "cancelled"
+
+
+def test_a_loop_undoes_every_visit() -> None:
+    steps: Steps = {
+        "count": {"kind": "assign", "set": {"n": "${has(vars.n) ? vars.n + 1 : 1}"}, "next": "book"},
+        "book": act(next="again"),
+        "again": {"kind": "choice", "branches": [{"when": "vars.n < 3", "next": "count"}], "default": "broken"},
+    }
+    scenario = Scenario(define(steps))
+    scenario.start()
+    for number in range(3):
+        scenario.tool_result(scenario.take(), {"id": number})
+    undone = []
+    while scenario.tasks:
+        task = scenario.take()
+        undone.append(task.arguments["undo"])
+        scenario.tool_result(task)
+    assert undone == [2, 1, 0]
+    assert scenario.state.status == "failed"
