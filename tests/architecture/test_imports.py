@@ -35,6 +35,8 @@ SEEDS = {
     "Only projections talk to ClickHouse": ("ops/holdfast/ops/topics.py", "import clickhouse_connect"),
     "Only the model executor talks to a model": ("streams/holdfast/streams/driver.py", "import openai"),
     "Expressions are evaluated in one place": ("streams/holdfast/streams/core/flow.py", "import cel_expr_python"),
+    "Cron expressions are evaluated in one place": ("streams/holdfast/streams/core/flow.py", "import cronsim"),
+    "Time zones are those of the pinned tzdata": ("ops/holdfast/ops/topics.py", "import zoneinfo"),
     "Terminals, settings and the embedded platform are matters of ops": (
         "projections/holdfast/projections/rows.py",
         "import rich",
