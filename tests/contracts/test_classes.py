@@ -25,7 +25,7 @@ PAST_TENSE = frozenset(
 IMPERATIVE = frozenset(
     [
         *("Cancel", "Claim", "Decide", "Deliver", "Extend", "Fire", "Grant", "Look", "Pause", "Release", "Report"),
-        *("Resolve", "Resume", "Retry", "Run", "Skip", "Start", "Stop", "Terminate"),
+        *("Resolve", "Resume", "Retry", "Run", "Skip", "Start", "Stop", "Terminate", "Trigger"),
     ]
 )
 WORD = re.compile(r"[A-Z][a-z]*")

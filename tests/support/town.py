@@ -122,7 +122,11 @@ class Town:
         )
         self.send(task.effect_key.split("/")[1], body, ("executor", "x1"))
 
+    def look(self, workflow_id: str = "w-1") -> None:
+        """Fire whatever is due now."""
+        self.send(workflow_id, rep.FireTimer(timer_id="", due_at_ms=self.now_ms), ("timer", "timers"))
+
     def fire(self, workflow_id: str = "w-1") -> None:
         """Let the time of a workflow's next timer come, and fire."""
         self.now_ms = max(self.now_ms, next_due_ms(self.state(workflow_id)))
-        self.send(workflow_id, rep.FireTimer(timer_id="", due_at_ms=self.now_ms), ("timer", "timers"))
+        self.look(workflow_id)

@@ -72,6 +72,10 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "The call's outcome is known, or it belongs to another workflow.",
         "`holdfast show ID` shows the calls and their outcomes",
     ),
+    "not_a_schedule": (
+        "Only a schedule can be triggered.",
+        "`holdfast start NAME` starts a workflow; `holdfast list` shows which ones there are",
+    ),
     "outcome_invalid": (
         "A call is settled as done, not_done or retry.",
         "`holdfast resolve --help`",

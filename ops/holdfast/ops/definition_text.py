@@ -71,16 +71,33 @@ def _does(step: Any) -> str:
         "tool": lambda: step["tool"] + (f", approved by {step['approved_by']}" if step["approved_by"] else ""),
         "approval": lambda: f"asks {' or '.join(step['roles'])} about {step['tool']}, {duration(step['timeout'])}",
         "wait": lambda: f"{step['event']} for {step['correlation'] or 'anybody'}, {duration(step['timeout'])}",
-        "sleep": lambda: duration(step["for"]) if step["for"] is not None else f"until {step['until']}",
+        "sleep": lambda: _sleep(step),
         "choice": lambda: "; ".join(branch["when"] for branch in step["branches"]),
         "parallel": lambda: f"{', '.join(step['branches'])}: {step['join']} of them, {step['on_failure']}",
         "map": lambda: f"each of {brief(step['items'])} from {step['do']} on, {step['concurrency']} at a time",
+        "schedule": lambda: f"starts {step['definition']}, {_timing(step['timing'])}",
         "child": lambda: step["definition"] + ("" if step["wait"] else ", not waited for"),
         "assign": lambda: ", ".join(step["set"]),
         "succeed": lambda: brief(step["output"]),
         "fail": lambda: f"{step['error']}: {step['message']}",
     }
     return brief(told[step["kind"]]() if step["kind"] in told else step.get("purpose", ""), PURPOSE_LIMIT)
+
+
+def _sleep(step: Any) -> str:
+    parts = [
+        duration(step["for"]) if step["for"] is not None else "",
+        f"until {step['until']}" if step["until"] is not None else "",
+        f"within {step['within']}" if step["within"] is not None else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _timing(timing: Any) -> str:
+    if timing["cron"] is not None:
+        return f"{timing['cron']} {timing['zone']}, {timing['overlap']}"
+    when = f"every {duration(timing['every'])}" if timing["every"] is not None else f"at {moment(timing['at'])}"
+    return f"{when}, {timing['overlap']}"
 
 
 def _exits(step: Any) -> Iterator[str]:

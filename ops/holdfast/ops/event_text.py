@@ -125,6 +125,9 @@ _SAYS: Mapping[type[Record], Callable[[Any], str]] = {
         f"{_step(b)}: search {b.lookup} " + ("found it: " if b.found else "found nothing: ") + brief(b.evidence)
     ),
     e.ClosingStarted: lambda b: f"{b.outcome}" + (f", {b.step}: {_failure(b)}" if b.error_class else ""),
+    e.ScheduleStarted: lambda b: f"{_step(b)}: after {moment(b.after_at_ms)}",
+    e.ScheduleFired: lambda b: f"{_step(b)}: {moment(b.nominal_at_ms)}: {b.outcome} {b.child_id}".rstrip(),
+    e.ChildReleased: lambda b: f"{_step(b)}: {b.child_id}: {b.reason}",
     e.CompensationRegistered: lambda b: f"{_step(b)}: by {b.tool}",
     e.CompensationBound: lambda b: f"{_step(b)}: by {b.tool}, {brief(b.arguments)}",
     e.CompensationDropped: lambda b: f"{_step(b)}: nothing to undo: {brief(b.reason)}",

@@ -606,3 +606,33 @@ class CompensationEnded(Record):
     outcome: str
     error_class: str
     error_message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleStarted(Record):
+    """A schedule counts its firings from here on."""
+
+    step: str
+    visit: int
+    after_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleFired(Record):
+    """A firing of a schedule came due and was acted on."""
+
+    step: str
+    visit: int
+    nominal_at_ms: int
+    outcome: str
+    child_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildReleased(Record):
+    """Nobody waits any more for a workflow that this one started; it is told to stop."""
+
+    step: str
+    visit: int
+    child_id: str
+    reason: str

@@ -99,3 +99,10 @@ class ResolveCall(Record):
     outcome: str
     result: Json
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggerSchedule(Record):
+    """Let a schedule fire now, whatever its overlap policy says."""
+
+    reason: str

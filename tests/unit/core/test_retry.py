@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.streams.core.definition import Retry
-from holdfast.streams.core.retry import delay_ms, jitter, may_retry
+from holdfast.streams.core.jitter import jitter
+from holdfast.streams.core.retry import delay_ms, may_retry
 
 
 @given(st.integers(1, 100), st.text(), st.integers(0, 10**7))

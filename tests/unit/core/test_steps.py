@@ -81,6 +81,17 @@ def test_calls_that_are_slow_or_must_not_happen_twice_are_claimed(tool: str, cla
     assert (task.lease_ms > 0) is claimed
 
 
+def test_a_sleep_lasts_until_its_window_is_open() -> None:
+    """The workflow starts on Thursday 1970-01-01 at 01:16 in Paris."""
+    step = {"kind": "sleep", "within": "Fri 09:00-17:00 Europe/Paris", "next": "end"}
+    scenario = started({"nap": step})
+    assert scenario.state.active["nap"].wake_at_ms == (24 + 8) * HOUR_MS
+    later = started({"nap": {**step, "for": "33h"}})
+    assert later.state.active["nap"].wake_at_ms == START_MS + 33 * HOUR_MS
+    closed = started({"nap": {**step, "until": "1970-01-02T18:00:00+01:00"}})
+    assert closed.state.active["nap"].wake_at_ms == (8 * 24 + 8) * HOUR_MS
+
+
 def test_a_check_that_is_not_met_fails_the_step() -> None:
     step = {
         "kind": "tool",

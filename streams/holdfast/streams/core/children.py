@@ -20,13 +20,14 @@ def request_child(
     index: int = 0,
     awaited: bool = True,
     on_parent_end: str = "cancel",
+    child_id: str = "",
 ) -> str:
-    """Record the intent of starting a workflow for a visit of a step; its id. `value` is its input.
+    """Record the intent of starting a workflow for a visit of a step; its id, unless given, follows from its place.
 
     What limits the step, or the workflow, limits the child as well, unless it is to outlive its parent.
     """
     state = turn.state
-    child_id = ids.child_id(state.workflow_id, run.step, run.visit, index)
+    child_id = child_id or ids.child_id(state.workflow_id, run.step, run.visit, index)
     limits = [limit for limit in (run.timeout_at_ms if awaited else 0, state.deadline_at_ms) if limit]
     turn.emit(
         e.ChildRequested(

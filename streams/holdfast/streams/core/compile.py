@@ -143,6 +143,7 @@ _TEMPLATE_FIELDS: Mapping[type, tuple[str, ...]] = {
     d.SleepStep: ("until",),
     d.MapStep: ("items", "shared"),
     d.ChildStep: ("input",),
+    d.ScheduleStep: ("input",),
     d.AssignStep: ("set",),
     d.SucceedStep: ("output",),
     d.FailStep: ("message",),
@@ -279,7 +280,7 @@ def _sight_problems(definition: d.Definition) -> Iterator[Problem]:
 
 def _child_problems(definition: d.Definition) -> Iterator[Problem]:
     for name, step in definition.steps.items():
-        if isinstance(step, d.ChildStep) and step.definition not in definition.children:
+        if isinstance(step, d.ChildStep | d.ScheduleStep) and step.definition not in definition.children:
             yield Problem(
                 path=("steps", name, "definition"),
                 message=f"there is no published definition {step.definition!r}",

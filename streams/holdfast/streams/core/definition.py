@@ -5,13 +5,16 @@ canonical form (`Definition.hash`). Strings of the form `${...}` inside template
 `check` are bare CEL expressions.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from holdfast.schemas import jsontext
 from holdfast.schemas.record import Json
+from holdfast.streams.core.calendar import CalendarWindow
 from holdfast.streams.core.durations import DurationMs
+from holdfast.streams.core.model import Model
+from holdfast.streams.core.schedule import Timing
 
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,62}"
 DEFINITION_NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,62}"
@@ -20,12 +23,6 @@ ANY_ERROR = "*"
 StepName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 OnLimit = Literal["fail", "compensate", "escalate"]
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
-
-
-class Model(BaseModel):
-    """Base of all parts: frozen, no unknown keys, written with the names that people use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Pace(Model):
@@ -147,12 +144,24 @@ class WaitStep(_Working):
 
 
 class SleepStep(_Step):
-    """Waits for a duration, or until a time (ms since 1970 or RFC 3339 text)."""
+    """Waits for a duration, until a time (ms since 1970 or RFC 3339 text), or until a calendar window is open.
+
+    With `for` or `until` and `within`, it waits on after that time until the window is open.
+    """
 
     kind: Literal["sleep"]
     next: StepName
     for_ms: DurationMs | None = Field(default=None, alias="for")
     until: str | None = None
+    within: CalendarWindow | None = None
+
+    @model_validator(mode="after")
+    def _knows_when(self) -> Self:
+        if self.for_ms is not None and self.until is not None:
+            raise ValueError("give `for` or `until`, not both")
+        if self.for_ms is None and self.until is None and self.within is None:
+            raise ValueError("say how long: `for`, `until` or `within`")
+        return self
 
 
 class Branch(Model):
@@ -233,6 +242,19 @@ class ChildStep(_Working):
     timeout_ms: DurationMs = Field(alias="timeout")
 
 
+class ScheduleStep(_Step):
+    """Starts a workflow at every firing of its timing, until there is none left.
+
+    `timing` says when, and what becomes of a firing while an earlier workflow runs.
+    """
+
+    kind: Literal["schedule"]
+    timing: Timing
+    definition: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
+    input: Json = Field(default_factory=dict)
+    next: StepName
+
+
 class AssignStep(_Step):
     """Sets variables."""
 
@@ -266,6 +288,7 @@ Step = Annotated[
     | ParallelStep
     | MapStep
     | ChildStep
+    | ScheduleStep
     | AssignStep
     | SucceedStep
     | FailStep,

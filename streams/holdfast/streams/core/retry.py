@@ -1,13 +1,7 @@
 """When a call is attempted again. Jitter comes from the call's identity, so the answer is the same everywhere."""
 
-import hashlib
-
 from holdfast.streams.core.definition import Retry
-
-
-def jitter(seed: str) -> float:
-    """A fraction in [0, 1) that is a pure function of `seed`."""
-    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
+from holdfast.streams.core.jitter import jitter
 
 
 def delay_ms(policy: Retry, attempt: int, error_class: str, seed: str, retry_after_ms: int = 0) -> int:

@@ -14,9 +14,9 @@ from pydantic import Field, model_validator
 
 from holdfast.schemas.ids import WORKFLOW_ID
 from holdfast.streams.core.cron import Cron, next_match_ms
-from holdfast.streams.core.definition import Model
 from holdfast.streams.core.durations import DurationMs
-from holdfast.streams.core.retry import jitter
+from holdfast.streams.core.jitter import jitter
+from holdfast.streams.core.model import Model
 from holdfast.streams.core.times import END_OF_TIME_MS, TimeMs, time_text
 from holdfast.streams.core.zones import ZoneName, load_zone
 

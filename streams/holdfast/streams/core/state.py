@@ -188,6 +188,14 @@ class Items:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Where a schedule step stands: the nominal time of the last firing acted on, and of one that is held back."""
+
+    last_ms: int
+    buffered_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parent:
     """The workflow, the visit of its step and the item of that step that this workflow was started for."""
 
@@ -247,6 +255,7 @@ class StepRun:
     branches: Mapping[str, Branch] = field(default_factory=dict)
     items: Items | None = None
     child_result: Json = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

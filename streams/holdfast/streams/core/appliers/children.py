@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Record, changed
 from holdfast.streams.core.appliers.common import Applier, with_run
-from holdfast.streams.core.state import Branch, Child, Items, WorkflowState
+from holdfast.streams.core.state import Branch, Child, Items, Schedule, WorkflowState
 
 
 def _branches_started(state: WorkflowState, event: e.BranchesStarted) -> WorkflowState:
@@ -77,10 +77,35 @@ def _with_ended(items: Items, event: e.ChildEnded) -> Items:
     return changed(items, failures={**items.failures, index: failure})
 
 
+def _schedule_started(state: WorkflowState, event: e.ScheduleStarted) -> WorkflowState:
+    run = state.active[event.step]
+    return with_run(state, changed(run, schedule=Schedule(last_ms=event.after_at_ms)))
+
+
+def _schedule_fired(state: WorkflowState, event: e.ScheduleFired) -> WorkflowState:
+    run = state.active[event.step]
+    assert run.schedule is not None
+    if event.outcome == "triggered":
+        return state
+    buffered_ms = event.nominal_at_ms if event.outcome == "buffered" else run.schedule.buffered_ms
+    if event.outcome == "started" and buffered_ms == event.nominal_at_ms:
+        buffered_ms = 0
+    last_ms = max(run.schedule.last_ms, event.nominal_at_ms)
+    return with_run(state, changed(run, schedule=Schedule(last_ms=last_ms, buffered_ms=buffered_ms)))
+
+
+def _child_released(state: WorkflowState, event: e.ChildReleased) -> WorkflowState:
+    child = changed(state.children[event.child_id], awaited=False, cancelling=True)
+    return changed(state, children={**state.children, child.child_id: child})
+
+
 APPLIERS: Mapping[type[Record], Applier] = {
     e.BranchesStarted: _branches_started,
     e.BranchEnded: _branch_ended,
     e.ItemsCounted: _items_counted,
     e.ChildRequested: _child_requested,
     e.ChildEnded: _child_ended,
+    e.ChildReleased: _child_released,
+    e.ScheduleStarted: _schedule_started,
+    e.ScheduleFired: _schedule_fired,
 }

@@ -28,7 +28,7 @@ def _child_ended(turn: Turn, body: rep.ReportChildEnded) -> Rejection | None:
         )
     )
     run = turn.state.active.get(child.step)
-    if run is not None and child.awaited and child.is_of(run):
+    if run is not None and child.is_of(run):
         react(turn, run.step, lambda kind: kind.child_ended)
     return None
 

@@ -9,7 +9,7 @@ from holdfast.streams.core import closing, compensations
 from holdfast.streams.core.appliers.calls import unknown_calls
 from holdfast.streams.core.appliers.steps import open_undo
 from holdfast.streams.core.calls import attempt_again
-from holdfast.streams.core.flow import catch_up
+from holdfast.streams.core.flow import catch_up, react
 from holdfast.streams.core.inputs.common import Handler, closed, finished
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of
@@ -171,6 +171,19 @@ def _open_call_in(state: WorkflowState, run: StepRun) -> Call | None:
     return next((call for call in nested if call is not None), None)
 
 
+def _trigger(turn: Turn, _body: req.TriggerSchedule) -> Rejection | None:
+    state = turn.state
+    if refused := closed(turn):
+        return refused
+    if state.held:
+        return reject("workflow_held", workflow_id=state.workflow_id, status=state.status)
+    run = next((run for run in state.active.values() if run.schedule is not None), None)
+    if run is None:
+        return reject("not_a_schedule", workflow_id=state.workflow_id)
+    react(turn, run.step, lambda kind: kind.triggered)
+    return None
+
+
 HANDLERS: Mapping[type[Record], Handler] = {
     req.PauseWorkflow: _pause,
     req.ResumeWorkflow: _resume,
@@ -178,4 +191,5 @@ HANDLERS: Mapping[type[Record], Handler] = {
     req.SkipStep: _skip,
     req.TerminateWorkflow: _terminate,
     req.ResolveCall: _resolve,
+    req.TriggerSchedule: _trigger,
 }

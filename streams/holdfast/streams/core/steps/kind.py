@@ -37,5 +37,6 @@ class StepKind:
     woken: Callable[[Turn, StepRun], None] = _not_expected
     branch_ended: Callable[[Turn, StepRun], None] = _not_expected
     child_ended: Callable[[Turn, StepRun], None] = _not_expected
+    triggered: Callable[[Turn, StepRun], None] = _not_expected
     catch_up: Callable[[Turn, StepRun], None] = _nothing
     timed_out: Callable[[Turn, StepRun], None] = _timed_out
