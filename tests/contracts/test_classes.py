@@ -15,17 +15,18 @@ from support.tiny import JSON_TEXT, field, record
 # Last words of events. `Unknown` is the one adjective: ToolOutcomeUnknown says that nobody can tell.
 PAST_TENSE = frozenset(
     [
-        *("Blocked", "Bound", "Cancelled", "Changed", "Claimed", "Completed", "Counted", "Decided", "Dropped", "Ended"),
-        *("Expired", "Extended", "Failed", "Fired", "Paused", "Reached", "Received", "Recorded", "Registered"),
-        *("Rejected", "Released", "Requested", "Resolved", "Resumed", "Retried", "Scheduled", "Skipped", "Started"),
+        *("Blocked", "Bound", "Cancelled", "Changed", "Claimed", "Completed", "Counted", "Decided", "Dropped"),
+        *("Ended", "Expired", "Extended", "Failed", "Fired", "Migrated", "Paused", "Reached", "Received"),
+        *("Recorded", "Registered", "Rejected", "Released", "Requested", "Resolved", "Resumed", "Retried"),
+        *("Scheduled", "Skipped", "Started"),
         *("Out", "Unknown"),  # StepTimedOut, ToolOutcomeUnknown
     ]
 )
 # First words of requests, reports and tasks.
 IMPERATIVE = frozenset(
     [
-        *("Cancel", "Claim", "Decide", "Deliver", "Extend", "Fire", "Grant", "Look", "Pause", "Release", "Report"),
-        *("Resolve", "Resume", "Retry", "Run", "Skip", "Start", "Stop", "Terminate", "Trigger"),
+        *("Cancel", "Claim", "Decide", "Deliver", "Extend", "Fire", "Grant", "Look", "Migrate", "Pause", "Release"),
+        *("Report", "Resolve", "Resume", "Retry", "Run", "Skip", "Start", "Stop", "Terminate", "Trigger"),
     ]
 )
 WORD = re.compile(r"[A-Z][a-z]*")

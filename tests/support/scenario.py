@@ -72,9 +72,13 @@ def answer(content: str | None = None, calls: list[tuple[str, Json]] | None = No
 
 @dataclass
 class Scenario:
-    """One workflow. `sent` has everything but journal events that the last input led to; `journal` all events."""
+    """One workflow. `sent` has everything but journal events that the last input led to; `journal` all events.
+
+    `versions` are the definitions that are known beside the one it starts with.
+    """
 
     definition: CompiledDefinition
+    versions: tuple[CompiledDefinition, ...] = ()
     now_ms: int = START_MS
     row: Row | None = None
     offset: int = -1
@@ -85,7 +89,7 @@ class Scenario:
 
     @property
     def driver(self) -> Driver:
-        return Driver({self.definition.hash: self.definition}.get)
+        return Driver({known.hash: known for known in (self.definition, *self.versions)}.get)
 
     @property
     def state(self) -> WorkflowState:
@@ -205,6 +209,9 @@ class Scenario:
 
     def skip(self, step: str, output: Json = None) -> list[Record]:
         return self.feed(req.SkipStep(step=step, output=output, reason="done by hand"))
+
+    def migrate(self, to: CompiledDefinition) -> list[Record]:
+        return self.feed(req.MigrateWorkflow(definition_hash=to.hash, reason="it was wrong"))
 
     def terminate(self) -> list[Record]:
         return self.feed(req.TerminateWorkflow(reason="at once"))

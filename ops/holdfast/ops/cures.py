@@ -72,6 +72,10 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "The call's outcome is known, or it belongs to another workflow.",
         "`holdfast show ID` shows the calls and their outcomes",
     ),
+    "cannot_migrate": (
+        "Something that is under way in the workflow has no place in the other version of the definition.",
+        "keep the steps that are under way, in their kinds and places; or wait until the workflow is past them",
+    ),
     "not_a_schedule": (
         "Only a schedule can be triggered.",
         "`holdfast start NAME` starts a workflow; `holdfast list` shows which ones there are",

@@ -125,6 +125,10 @@ _SAYS: Mapping[type[Record], Callable[[Any], str]] = {
         f"{_step(b)}: search {b.lookup} " + ("found it: " if b.found else "found nothing: ") + brief(b.evidence)
     ),
     e.ClosingStarted: lambda b: f"{b.outcome}" + (f", {b.step}: {_failure(b)}" if b.error_class else ""),
+    e.WorkflowMigrated: lambda b: (
+        f"from {short_hash(b.from_definition_hash)} to {b.to_definition_name}@{short_hash(b.to_definition_hash)}: "
+        f"{brief(b.reason)}"
+    ),
     e.ScheduleStarted: lambda b: f"{_step(b)}: after {moment(b.after_at_ms)}",
     e.ScheduleFired: lambda b: f"{_step(b)}: {moment(b.nominal_at_ms)}: {b.outcome} {b.child_id}".rstrip(),
     e.ChildReleased: lambda b: f"{_step(b)}: {b.child_id}: {b.reason}",
@@ -181,6 +185,7 @@ STYLES: Mapping[type[Record], str] = {
     e.DeadlineReached: "red",
     e.IdleLimitReached: "red",
     e.StepTimedOut: "red",
+    e.WorkflowMigrated: "bold yellow",
     e.StepRetried: "yellow",
     e.StepSkipped: "yellow",
     e.ClosingStarted: "bold yellow",

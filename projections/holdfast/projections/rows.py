@@ -140,6 +140,9 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.ToolLookupRequested: _mapped(*_CALL, "tool", due_at_ms="due_at", payload=("lookup", "arguments")),
     events.ToolLookupCompleted: _mapped(*_CALL, "executor_id", payload=("lookup", "found", "result", "evidence")),
     events.ClosingStarted: _mapped("step", *_ERROR, outcome="decision", settle_until_ms="due_at"),
+    events.WorkflowMigrated: _mapped(
+        payload=("from_definition_hash", "to_definition_hash", "to_definition_name", "reason")
+    ),
     events.ScheduleStarted: _mapped(*_STEP, after_at_ms="due_at"),
     events.ScheduleFired: _mapped(*_STEP, nominal_at_ms="due_at", outcome="decision", payload=("child_id",)),
     events.ChildReleased: _mapped(*_STEP, reason="error_class", payload=("child_id",)),

@@ -636,3 +636,13 @@ class ChildReleased(Record):
     visit: int
     child_id: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowMigrated(Record):
+    """The workflow runs by another definition from here on."""
+
+    from_definition_hash: str
+    to_definition_hash: str
+    to_definition_name: str
+    reason: str

@@ -106,3 +106,11 @@ class TriggerSchedule(Record):
     """Let a schedule fire now, whatever its overlap policy says."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrateWorkflow(Record):
+    """Let a workflow run by another version of its definition."""
+
+    definition_hash: str
+    reason: str

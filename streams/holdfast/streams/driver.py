@@ -105,7 +105,7 @@ class Driver:
         prefix: Sequence[Message[Record]],
     ) -> Outcome:
         state = row.state if row is not None else None
-        decision = decide(state, message, definition, cause)
+        decision = decide(state, message, definition, cause, self._candidate(message.body))
         if prefix:
             decision = _continue(state, prefix, decision, cause)
         if isinstance(decision, Rejection):
@@ -126,6 +126,9 @@ class Driver:
         if state is not None:
             return self._definitions(state.definition_hash)
         return self._definitions(body.definition_hash) if isinstance(body, req.StartWorkflow) else None
+
+    def _candidate(self, body: Record) -> CompiledDefinition | None:
+        return self._definitions(body.definition_hash) if isinstance(body, req.MigrateWorkflow) else None
 
     def _refused(
         self, row: Row | None, message: Message[Record], refused: Rejection, offset: int, now_ms: int

@@ -22,20 +22,25 @@ class Decision:
 
 
 def decide(
-    state: WorkflowState | None, command: Message[Record], definition: CompiledDefinition, cause: Cause
+    state: WorkflowState | None,
+    command: Message[Record],
+    definition: CompiledDefinition,
+    cause: Cause,
+    candidate: CompiledDefinition | None = None,
 ) -> Decision | Rejection:
     """What an input leads to.
 
     Arguments: the workflow's state (None if it does not exist), the decoded inbox record, the definition that the
-    workflow runs by, and the cause of the events to come. A refused input of an existing workflow is still recorded:
-    the caller turns the Rejection into an `InputRejected` event.
+    workflow runs by, the cause of the events to come, and the definition that the input wants the workflow to run by
+    instead (None if it wants none, or one that is not known). A refused input of an existing workflow is still
+    recorded: the caller turns the Rejection into an `InputRejected` event.
     """
     body = command.body
     if state is None and not isinstance(body, req.StartWorkflow):
         return reject("workflow_not_found", workflow_id=cause.workflow_id)
     if state is not None and short_id(cause.input_id) in state.seen:
         return Decision(events=(), state=state)
-    turn = Turn(state, definition, cause)
+    turn = Turn(state, definition, cause, candidate)
     refused = HANDLERS[type(body)](turn, body)
     if refused is not None:
         return refused

@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     "call_open": "Expected every effect to be settled, but the call {effect_key!r} is {status}.",
     "call_unknown": "Expected every outcome to be known, but nobody knows that of {effect_key!r}.",
     "call_not_unknown": "Expected a call of which nobody knows the outcome, but {effect_key!r} is none.",
+    "cannot_migrate": "Expected a version that the workflow can go on with, but {obstacles}.",
     "not_a_schedule": "Expected a schedule, but {workflow_id!r} has no schedule step under way.",
     "outcome_invalid": "Expected done, not_done or retry, but the outcome is {outcome!r}.",
     "definition_not_found": "Expected a published definition {definition!r}, but there is none.",

@@ -43,12 +43,20 @@ class Join:
 class Turn:
     """Collects events. `state` is always the fold of the state before the decision and `events`.
 
-    `ahead` has what the decision goes on with, in order.
+    `ahead` has what the decision goes on with, in order; `candidate` is the definition that the input asks for, if it
+    asks for another one than the workflow has.
     """
 
-    def __init__(self, state: WorkflowState | None, definition: CompiledDefinition, cause: Cause) -> None:
+    def __init__(
+        self,
+        state: WorkflowState | None,
+        definition: CompiledDefinition,
+        cause: Cause,
+        candidate: CompiledDefinition | None = None,
+    ) -> None:
         self._state = state
         self.definition = definition
+        self.candidate = candidate
         self.cause = cause
         self.events: list[Record] = []
         self.ahead: deque[Entry | Join | Close] = deque()

@@ -76,6 +76,10 @@ def _closing_started(state: WorkflowState, event: e.ClosingStarted) -> WorkflowS
     return changed(state, closing=closing, status=status, early_events=(), paused_at_ms=0)
 
 
+def _migrated(state: WorkflowState, event: e.WorkflowMigrated) -> WorkflowState:
+    return changed(state, definition_hash=event.to_definition_hash, definition_name=event.to_definition_name)
+
+
 def _status_changed(state: WorkflowState, event: e.StatusChanged) -> WorkflowState:
     return changed(state, status=move(state.status, Status(event.status)))
 
@@ -89,6 +93,7 @@ APPLIERS: Mapping[type[Record], Applier] = {
     e.WorkflowPaused: _paused,
     e.WorkflowResumed: _resumed,
     e.ClosingStarted: _closing_started,
+    e.WorkflowMigrated: _migrated,
     e.DeadlineReached: _deadline_reached,
     e.IdleLimitReached: unchanged,
     e.InputRejected: unchanged,

@@ -11,6 +11,7 @@ from holdfast.streams.core.appliers.steps import open_undo
 from holdfast.streams.core.calls import attempt_again
 from holdfast.streams.core.flow import catch_up, react
 from holdfast.streams.core.inputs.common import Handler, closed, finished
+from holdfast.streams.core.migration import obstacles
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of
 from holdfast.streams.core.state import Call, CallKind, CallStatus, StepRun, WorkflowState
@@ -171,6 +172,31 @@ def _open_call_in(state: WorkflowState, run: StepRun) -> Call | None:
     return next((call for call in nested if call is not None), None)
 
 
+def _migrate(turn: Turn, body: req.MigrateWorkflow) -> Rejection | None:
+    state, candidate = turn.state, turn.candidate
+    if refused := closed(turn):
+        return refused
+    if candidate is None:
+        return reject("definition_not_found", definition=body.definition_hash)
+    if found := list(obstacles(state, turn.definition, candidate)):
+        return reject("cannot_migrate", obstacles="; ".join(found))
+    if candidate.hash == state.definition_hash:
+        return None
+    turn.emit(
+        e.WorkflowMigrated(
+            from_definition_hash=state.definition_hash,
+            to_definition_hash=candidate.hash,
+            to_definition_name=candidate.definition.name,
+            reason=body.reason,
+        )
+    )
+    turn.definition = candidate
+    for step in list(turn.state.active):
+        if step in turn.state.active:
+            react(turn, step, lambda kind: kind.migrated)
+    return None
+
+
 def _trigger(turn: Turn, _body: req.TriggerSchedule) -> Rejection | None:
     state = turn.state
     if refused := closed(turn):
@@ -192,4 +218,5 @@ HANDLERS: Mapping[type[Record], Handler] = {
     req.TerminateWorkflow: _terminate,
     req.ResolveCall: _resolve,
     req.TriggerSchedule: _trigger,
+    req.MigrateWorkflow: _migrate,
 }

@@ -38,5 +38,6 @@ class StepKind:
     branch_ended: Callable[[Turn, StepRun], None] = _not_expected
     child_ended: Callable[[Turn, StepRun], None] = _not_expected
     triggered: Callable[[Turn, StepRun], None] = _not_expected
+    migrated: Callable[[Turn, StepRun], None] = _nothing
     catch_up: Callable[[Turn, StepRun], None] = _nothing
     timed_out: Callable[[Turn, StepRun], None] = _timed_out

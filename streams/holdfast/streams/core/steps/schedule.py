@@ -145,4 +145,11 @@ def _step(turn: Turn, run: StepRun) -> d.ScheduleStep:
     return step
 
 
-KIND = StepKind(enter=_enter, woken=_woken, child_ended=_child_ended, catch_up=_child_ended, triggered=_triggered)
+KIND = StepKind(
+    enter=_enter,
+    woken=_woken,
+    child_ended=_child_ended,
+    catch_up=_child_ended,
+    triggered=_triggered,
+    migrated=_set_timer,
+)
