@@ -14,6 +14,7 @@ from holdfast.schemas.record import Message, Record
 from holdfast.schemas.tasks import LookUpEffect
 from holdfast.streams.core.evolve import EVENT_TYPES, Cause, evolve
 from holdfast.streams.core.pending import calls_owed, timers
+from holdfast.streams.core.replay import first_divergence
 from holdfast.streams.core.state import CallStatus, Status, WorkflowState
 from holdfast.streams.core.transitions import TRANSITIONS
 from holdfast.streams.recovery import Tail
@@ -277,6 +278,24 @@ def test_folding_the_journal_gives_the_live_state(schedule: list[int]) -> None:
     world = run(schedule)
     assert world.scenario.row is not None
     assert refold(world.scenario.journal) == world.scenario.state
+
+
+@settings(max_examples=100)
+@given(schedules)
+def test_a_state_is_the_same_to_the_byte_folded_now_or_read_back_or_folded_again(schedule: list[int]) -> None:
+    """Decisions go by the order of a state's maps: it must not depend on whether a row was in memory."""
+    scenario = run(schedule).scenario
+    again = refold(scenario.journal)
+    assert scenario.row is not None
+    assert again is not None
+    assert state_json(again) == scenario.row.text == state_json(state_from_json(scenario.row.text))
+
+
+@settings(max_examples=100)
+@given(schedules)
+def test_a_journal_holds_everything_that_its_decisions_went_by(schedule: list[int]) -> None:
+    """Its inputs, read back from it and decided over again, lead to the same events: a shadow run has no noise."""
+    assert first_divergence(run(schedule).scenario.journal, DEFINITION) is None
 
 
 @settings(max_examples=60)

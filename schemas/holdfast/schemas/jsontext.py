@@ -44,6 +44,22 @@ def check_depth(value: object, text: str, limit: int) -> None:
         raise ValueError(f"a value is nested deeper than {limit} levels") from exc
 
 
+def in_order(value: Json) -> Json:
+    """The same value with all keys in the order of the canonical text: what reading that text would give.
+
+    Returns `value` itself if it is in order already.
+    """
+    if isinstance(value, dict):
+        if list(value) != sorted(value):
+            return {key: in_order(value[key]) for key in sorted(value)}
+        changed = {key: inner for key, old in value.items() if (inner := in_order(old)) is not old}
+        return {**value, **changed} if changed else value
+    if isinstance(value, list):
+        items = [in_order(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
 def digest(value: object) -> str:
     """SHA-256 of the canonical text, lower-case hex."""
     return hashlib.sha256(orjson.dumps(value, option=_CANONICAL)).hexdigest()

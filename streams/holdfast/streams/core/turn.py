@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.schemas import events as e
-from holdfast.schemas.record import Json, Record
+from holdfast.schemas import jsontext
+from holdfast.schemas.record import Json, Record, changed
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.evolve import Cause, evolve
@@ -79,6 +80,7 @@ class Turn:
 
     def emit(self, event: Record) -> None:
         """Add an event."""
+        event = _as_journaled(event)
         self._state = evolve(self._state, event, self.cause)
         self.events.append(event)
 
@@ -230,3 +232,14 @@ class Turn:
                 error_message=message,
             )
         )
+
+
+def _as_journaled(event: Record) -> Record:
+    """The event as it will be read back: a state must not depend on whether it was folded now or from the journal."""
+    values = vars(event)
+    moved = {
+        name: ordered
+        for name, value in values.items()
+        if isinstance(value, dict | list) and (ordered := jsontext.in_order(value)) is not value
+    }
+    return changed(event, **moved) if moved else event

@@ -1,0 +1,77 @@
+"""A shadow run: the recorded inputs of a workflow, decided over again by another definition."""
+
+from typing import Any
+
+from holdfast.schemas import events as e
+from holdfast.schemas import jsontext
+from holdfast.streams.core.replay import decisions, first_divergence
+from support.scenario import Scenario, define
+
+Steps = dict[str, Any]
+FIND: Steps = {"kind": "tool", "tool": "look", "arguments": {"n": "${input.n}"}, "next": "pick"}
+PICK: Steps = {"kind": "choice", "branches": [{"when": "steps.find.output.n > 5", "next": "hear"}], "default": "end"}
+HEAR: Steps = {"kind": "wait", "event": "told", "timeout": "1h", "next": "end"}
+STEPS: Steps = {"find": FIND, "pick": PICK, "hear": HEAR}
+
+
+def played() -> Scenario:
+    scenario = Scenario(define(STEPS))
+    scenario.start({"n": 1})
+    scenario.failure(scenario.take(), "unavailable")
+    scenario.fire()
+    scenario.tool_result(scenario.take(), {"n": 7})
+    scenario.pause()
+    scenario.deliver("told", {"said": "yes"})
+    scenario.resume()
+    assert scenario.state.status == "completed"
+    return scenario
+
+
+def test_the_same_definition_goes_the_same_way() -> None:
+    assert first_divergence(played().journal, define(STEPS)) is None
+
+
+def test_a_definition_that_only_differs_where_nothing_happened_goes_the_same_way() -> None:
+    more: Steps = {**STEPS, "pick": {**PICK, "default": "broken"}}
+    assert first_divergence(played().journal, define(more)) is None
+
+
+def test_the_first_decision_that_would_be_another_is_reported() -> None:
+    stricter: Steps = {**STEPS, "pick": {**PICK, "branches": [{"when": "steps.find.output.n > 9", "next": "hear"}]}}
+    scenario = played()
+    found = first_divergence(scenario.journal, define(stricter))
+    assert found is not None
+    assert isinstance(found.recorded, e.StepCompleted)
+    assert (found.recorded.step, found.recorded.next_step) == ("pick", "hear")
+    assert isinstance(found.candidate, e.StepCompleted)
+    assert found.candidate.next_step == "end"
+    assert scenario.journal[found.sequence - 1].body == found.recorded
+    assert found.reason == "StepCompleted would be another one"
+
+
+def test_a_decision_that_would_be_shorter_or_longer_is_reported() -> None:
+    earlier: Steps = {"find": {**FIND, "retry": {"max_attempts": 1}}, "pick": PICK, "hear": HEAR}
+    found = first_divergence(played().journal, define(earlier))
+    assert found is not None
+    assert isinstance(found.candidate, e.ToolCallFailed)
+    assert found.candidate.retry_at_ms == 0
+
+
+def test_an_input_that_would_be_refused_is_reported_with_the_reason() -> None:
+    deaf: Steps = {**STEPS, "hear": {**HEAR, "event": "written"}}
+    found = first_divergence(played().journal, define(deaf))
+    assert found is not None
+    assert isinstance(found.recorded, e.WaitStarted)
+
+
+def test_a_decision_that_was_never_completed_is_left_out() -> None:
+    journal = played().journal
+    cut = next(place for place, message in enumerate(journal) if message.meta.index == 0 and message.meta.count > 1)
+    assert sum(len(decision) for decision in decisions(journal[: cut + 1])) == cut
+
+
+def test_json_is_put_into_the_order_of_its_canonical_text() -> None:
+    value: Any = {"b": [{"d": 1, "c": 2}], "a": 1}
+    ordered = jsontext.in_order(value)
+    assert repr(ordered) == repr(jsontext.loads(jsontext.dumps(value)))
+    assert jsontext.in_order(ordered) is ordered
