@@ -4,7 +4,7 @@ What the driver sends to an inbox is folded in its turn; everything else is kept
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from holdfast.schemas import reports as rep
@@ -17,6 +17,7 @@ from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.pending import next_due_ms
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.driver import Driver
+from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import Row, encode_row, load_row
 from support.scenario import START_MS, TENANT
 
@@ -29,6 +30,7 @@ class Town:
     now_ms: int = START_MS
     rows: dict[str, Row] = field(default_factory=dict)
     journals: dict[str, list[Record]] = field(default_factory=dict)
+    messages: dict[str, list[Message[Record]]] = field(default_factory=dict)
     tasks: list[Any] = field(default_factory=list)
     letters: list[Message[Record]] = field(default_factory=list)
     held_back: bool = False
@@ -73,7 +75,9 @@ class Town:
         outcome = driver.fold(self.rows.get(name), message, offset=self.offset, now_ms=self.now_ms)
         if outcome.row is not None:
             self.rows[name] = load_row(encode_row(outcome.row))
-        self.journals.setdefault(name, []).extend(decode(record.value).body for record in outcome.journal)
+        added = [decode(record.value) for record in outcome.journal]
+        self.messages.setdefault(name, []).extend(added)
+        self.journals.setdefault(name, []).extend(message.body for message in added)
         for record in outcome.outbound:
             sent = decode(record.value)
             if record.topic is topics.INBOX:
@@ -82,6 +86,21 @@ class Town:
                 self._inbox.append(sent)
             elif isinstance(sent.body, t.RunModelCall | t.RunToolCall):
                 self.tasks.append(sent.body)
+
+    def recover(self) -> None:
+        """Lose all rows, make them again from the journals, and send what is owed again, as a new worker does."""
+        for name, journal in self.messages.items():
+            tail = Tail()
+            for offset, message in enumerate(journal):
+                tail.take(None, name.encode(), message, offset)
+            row = tail.rows[name.encode()]
+            assert row.text == self.rows[name].text
+            self.rows[name] = load_row(encode_row(replace(row, inbox_offset=self.rows[name].inbox_offset)))
+            for record in Driver(self.definitions.get).owed(row):
+                sent = decode(record.value)
+                if record.topic is topics.INBOX:
+                    self._inbox.append(sent)
+        self.run()
 
     def repeat(self, message: Message[Record]) -> None:
         """Deliver a letter again, as a sender that recovers does."""

@@ -186,7 +186,8 @@ class Turn:
 
     def withdraw(self, reason: str, keep: Callable[[StepRun], bool] = lambda _run: False) -> None:
         """Give up every step, wherever it is, but those to keep."""
-        for run in list(self.state.active.values()):
+        # What was begun last ends first, so a branch ends after the steps in it.
+        for run in reversed(list(self.state.active.values())):
             for branch in running_branches(run):
                 self._emit_branch_end(scope_of(run, branch), "cancelled", None, reason, "")
             if not keep(run):
