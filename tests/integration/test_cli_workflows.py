@@ -439,7 +439,8 @@ def test_watching_follows_a_workflow_until_it_ends(cli: Cli) -> None:
     assert watch.returncode == 0
     assert [(row["workflow_id"], row["sequence"], row["type"]) for row in rows] == [
         (workflow_id, 6, "EventReceived"),
-        (workflow_id, 7, "WorkflowCancelled"),
+        (workflow_id, 7, "StepCancelled"),
+        (workflow_id, 8, "WorkflowCancelled"),
     ]
 
 

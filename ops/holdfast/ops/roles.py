@@ -34,9 +34,9 @@ class Role:
     """One process of a project.
 
     `run` is its body; `command` replaces `holdfast run NAME` as what is executed. Roles with `needs_topics` start
-    when a broker answers and its topics are right; the role with `is_broker` is that broker. `wanted` tells from the
-    settings whether it runs at all, and `unwanted_because` is the sentence for people if it does not. `grace_s`: time
-    to end in before it is killed.
+    when a broker answers and its topics are right; the role with `is_broker` is that broker, the one with `has_bridge`
+    answers readers. `wanted` tells from the settings whether it runs at all, and `unwanted_because` is the sentence for
+    people if it does not. `grace_s`: time to end in before it is killed.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Role:
     command: tuple[str, ...] = ()
     needs_topics: bool = True
     is_broker: bool = False
+    has_bridge: bool = False
     grace_s: float = 10.0
     wanted: Callable[[Settings], bool] = is_always_wanted
     unwanted_because: str = ""
@@ -194,7 +195,7 @@ ROLES: tuple[Role, ...] = (
         unwanted_because="no model is set (HOLDFAST_MODEL_BASE_URL, HOLDFAST_MODEL_NAME), so model calls will wait",
     ),
     Role(name="executor-tool", run=_tool_executor, grace_s=EXECUTOR_GRACE_S),
-    Role(name="sink", run=_sink),
+    Role(name="sink", run=_sink, has_bridge=True),
 )
 
 

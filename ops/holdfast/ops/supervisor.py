@@ -27,7 +27,7 @@ LOG_FILES = 3
 LINE_BYTES = 16_384
 LOCK_WAIT_S = 2.0
 OUTPUT_WAIT_S = 2.0
-BROKER_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 60.0
 POLL_S = 0.05
 # The system's and our clock of when a process began may differ by so much.
 START_TOLERANCE_MS = 10_000
@@ -207,7 +207,7 @@ class Supervisor:
         return self._runtime
 
     def start(self) -> None:
-        """Start every role that the settings want, and return when all processes are there and the topics are right.
+        """Start every role that the settings want; return when the topics are right, and broker and bridge answer.
 
         Raises CommandError if the project is up already, or if a role is given up meanwhile; nothing runs then.
         """
@@ -283,6 +283,9 @@ class Supervisor:
         if brokers or with_topics:
             self._apply_topics()
         self._start_each([role for role in wanted if not role.is_broker])
+        for role in wanted:
+            if role.has_bridge:  # who comes next may want to read
+                self._wait_until_answers(self.runtime.bridge_url, "the bridge", f"{role.name}.log")
 
     def _start_each(self, roles: Sequence[Role]) -> None:
         for role in roles:
@@ -296,20 +299,20 @@ class Supervisor:
 
         settings, bootstrap = self._settings, self.runtime.bootstrap
         if settings.bootstrap is None:
-            self._wait_for_broker(int(bootstrap.rpartition(":")[2]))
+            self._wait_until_answers(bootstrap, "the broker", "broker.log")
         before = asyncio.run(ensure_topics(bootstrap, settings.topic_prefix, settings.partitions, settings.replication))
         changed = [state.topic.name for state in before if state.status is not Status.OK]
         if changed:
             self.log(OWN_NAME, f"topics created or corrected: {', '.join(changed)}")
 
-    def _wait_for_broker(self, port: int) -> None:
-        give_up_at = time.monotonic() + BROKER_TIMEOUT_S
+    def _wait_until_answers(self, address: str, who: str, log: str) -> None:
+        port = int(address.rpartition(":")[2])
+        give_up_at = time.monotonic() + ANSWER_TIMEOUT_S
         while not answers(port):
             self._raise_if_given_up()
             if time.monotonic() > give_up_at:
                 raise CommandError(
-                    f"the broker did not answer in {BROKER_TIMEOUT_S:.0f} s",
-                    cure=f"read {self.project.logs}/broker.log",
+                    f"{who} did not answer in {ANSWER_TIMEOUT_S:.0f} s", cure=f"read {self.project.logs}/{log}"
                 )
             time.sleep(POLL_S)
 
