@@ -77,13 +77,13 @@ def group_of(topic_prefix: str, group_id: str = GROUP_ID) -> str:
 
 
 def run_sink(config: SinkConfig) -> int:
-    """Run until SIGTERM or SIGINT. Returns 0 then, and EXIT_CANNOT_GO_ON if a person has to change something first."""
-    from aiokafka.errors import KafkaConnectionError
+    """Run until SIGTERM or SIGINT. Returns 0 then, and EXIT_CANNOT_GO_ON if it could not go on."""
+    from aiokafka.errors import KafkaError
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_run(config))
-    except (FatalError, MigrationError, TransientError, KafkaConnectionError, OSError) as exc:
+    except (FatalError, MigrationError, TransientError, KafkaError, OSError) as exc:
         log.critical("the sink stops: %s", exc)
         return EXIT_CANNOT_GO_ON
     return 0

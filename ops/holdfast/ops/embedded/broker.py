@@ -138,6 +138,11 @@ class Broker:
         if self._process is not None:
             kill(self._process)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def tail(self, characters: int = 2000) -> str:
         """The end of what the broker has said."""
         if not self.files.output.is_file():
