@@ -1,11 +1,14 @@
-"""Outages that last: a part that is away for a minute costs that minute and nothing else."""
+"""Outages that last: a broker that is away for a minute, a ClickHouse for ten, cost that time and nothing else."""
 
 import asyncio
+import inspect
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from holdfast.ops.chaos.checks import count, folded
@@ -18,8 +21,13 @@ from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.scripted_model.child import ChildServer, ScriptedModel
 from holdfast.ops.trial.projected import projected
 from holdfast.ops.trial.sandbox import Sandbox, sandbox
-from support.executors import Fleet, eventually
+from holdfast.projections.patience import Patience
+from holdfast.projections.sink import SinkConfig
+from support import executors
+from support.clickhouse_server import ClickHouseServer
+from support.journal_builder import interleaved, tool_chain
 from support.orchestrators import Worker
+from support.sinks import MakeSink, append, chains, eventually, has_all
 
 WORKFLOWS = 60
 STARTS_S = 8.0
@@ -120,7 +128,7 @@ def test_a_process_that_finds_no_broker_waits_then_ends_loudly(tmp_path: Path) -
     nowhere = "127.0.0.1:1"
     worker = Worker(tmp_path, nowhere, "t.", broker_wait_s=2.0)
     worker.start()
-    executor = Fleet(nowhere, "t.", tmp_path).tools(broker_wait_s=2.0)
+    executor = executors.Fleet(nowhere, "t.", tmp_path).tools(broker_wait_s=2.0)
     try:
         assert (worker.wait(), executor.wait()) == (EXIT_CANNOT_GO_ON, EXIT_CANNOT_GO_ON)
         for said in (worker.said(), executor.said()):
@@ -132,9 +140,9 @@ def test_a_process_that_finds_no_broker_waits_then_ends_loudly(tmp_path: Path) -
 
 
 async def test_an_executor_that_waits_for_its_broker_can_be_stopped(tmp_path: Path) -> None:
-    executor = Fleet("127.0.0.1:1", "t.", tmp_path).tools()
+    executor = executors.Fleet("127.0.0.1:1", "t.", tmp_path).tools()
     try:
-        await eventually(lambda: "attempt 1" in executor.said())
+        await executors.eventually(lambda: "attempt 1" in executor.said())
         executor.process.terminate()
         assert executor.wait(5) == 0
     finally:
@@ -150,3 +158,60 @@ def test_a_worker_whose_group_cannot_be_coordinated_ends_loudly(broker: Broker, 
         assert "the group's coordination has ended" in worker.said()
     finally:
         worker.kill()
+
+
+TEN_MINUTES_S = 600
+# The outage of a test, and limits so short that it is as long beside them as ten minutes are beside the real ones.
+AWAY_S = 25.0
+SHORT = {"session_timeout_ms": 6_000, "max_poll_interval_ms": 6_000}
+
+
+def test_no_limit_of_the_sink_ends_before_ten_minutes_do() -> None:
+    assert inspect.signature(Patience.insist).parameters["limit_s"].default > TEN_MINUTES_S
+    real = SinkConfig(bootstrap="", topic_prefix="", database_dir=Path(), bridge_port=0, bridge_token="")
+    assert AWAY_S * 1000 / SHORT["max_poll_interval_ms"] > TEN_MINUTES_S * 1000 / real.max_poll_interval_ms
+    assert 2 * SHORT["session_timeout_ms"] < AWAY_S * 1000
+
+
+def test_a_clickhouse_that_is_away_costs_lag_and_nothing_else(
+    broker: Broker, topics: str, make_sink: MakeSink, server: ClickHouseServer, tmp_path: Path
+) -> None:
+    server.start()
+    sink = make_sink(clickhouse_dsn=server.dsn, **SHORT)
+    client = sink.ready()
+    messages = list(interleaved(chains(1_200)))
+    append(broker.bootstrap, topics, messages[:500])
+    has_all(broker.bootstrap, topics, client, 500)
+    assert client.trouble() is None
+    process = psutil.Process(sink.pid)
+    before_bytes = process.memory_info().rss
+
+    server.stop()
+    append(broker.bootstrap, topics, messages[500:])
+    time.sleep(AWAY_S)
+
+    # It holds one batch that waits and one that gathers; the rest stays in Kafka.
+    assert process.memory_info().rss - before_bytes < 200 << 20
+    status = sink.status(tmp_path / "home", exit_code=1)
+    assert status["trouble"]["code"] == "clickhouse_away"
+    assert status["trouble"]["attempts"] > 3
+    assert (status["lag"], status["partitions"][0].get("rows")) == (len(messages) - 500, None)
+    assert "clickhouse_away: ClickHouse does not answer, attempt 3" in sink.output.read_text()
+
+    server.start()
+    has_all(broker.bootstrap, topics, client, len(messages))
+    assert sink.output.read_text().count("Successfully synced group") == 1, "the group took it for dead"
+    eventually(lambda: sink.status(tmp_path / "home")["lag"] == 0)
+    assert client.trouble() is None
+    assert sum(row["missing_offsets"] for row in client.named("partitions")) == 0
+
+
+def test_a_sink_that_starts_while_clickhouse_is_away_waits_then_goes_on(
+    broker: Broker, topics: str, make_sink: MakeSink, server: ClickHouseServer
+) -> None:
+    sink = make_sink(clickhouse_dsn=server.dsn)
+    sink.start()
+    eventually(lambda: "ClickHouse does not answer, attempt 2" in sink.output.read_text())
+    server.start()
+    append(broker.bootstrap, topics, tool_chain("late", 2).messages)
+    has_all(broker.bootstrap, topics, sink.ready(), len(tool_chain("late", 2).messages))
