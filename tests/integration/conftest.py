@@ -3,13 +3,17 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.restarts import RestartPolicy
 from holdfast.ops.roles import Role
 from holdfast.ops.settings import Project, Settings
 from holdfast.ops.supervisor import Supervisor
+from support.clickhouse_server import ClickHouseServer
+from support.sinks import MakeSink, SinkProcess
 
 # Restarts at once, and gives up soon.
 QUICK = RestartPolicy(first_s=0.05, longest_s=0.2, limit=4)
@@ -45,3 +49,26 @@ def supervise(project: Project, cache_dir: Path) -> Iterator[Callable[..., Super
     yield make
     for supervisor in made:
         supervisor.stop()
+
+
+@pytest.fixture
+def make_sink(broker: Broker, topics: str, tmp_path: Path) -> Iterator[MakeSink]:
+    """A function (**options) that makes a sink of this test's topics; killed afterwards."""
+    made: list[SinkProcess] = []
+
+    def make(**options: Any) -> SinkProcess:
+        sink = SinkProcess(tmp_path / f"sink-{len(made)}", broker.bootstrap, topics, **options)
+        made.append(sink)
+        return sink
+
+    yield make
+    for sink in made:
+        sink.kill()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ClickHouseServer]:
+    """A ClickHouse server that has not been started yet."""
+    server = ClickHouseServer(tmp_path / "server")
+    yield server
+    server.close()

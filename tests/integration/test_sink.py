@@ -7,66 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.settings import Project, Runtime
-from holdfast.projections import verify
-from holdfast.projections.client import ClickHouse
+from holdfast.projections.client import ClickHouse, QueryError
 from holdfast.schemas import codec, headers
 from holdfast.schemas.record import EventMeta, Message
 from holdfast.schemas.results import RequestRejected
 from support.clickhouse_server import ClickHouseServer, broken_proxy, overloaded
-from support.journal_builder import WorkflowJournal, interleaved, record_of, support_ticket, tool_chain
-from support.sinks import TOKEN, SinkProcess, append, eventually, send
-
-MakeSink = Callable[..., SinkProcess]
-
-
-@pytest.fixture
-def make_sink(broker: Broker, topics: str, tmp_path: Path) -> Iterator[MakeSink]:
-    """A function (**options) that makes a sink of this test's topics; killed afterwards."""
-    made: list[SinkProcess] = []
-
-    def make(**options: Any) -> SinkProcess:
-        sink = SinkProcess(tmp_path / f"sink-{len(made)}", broker.bootstrap, topics, **options)
-        made.append(sink)
-        return sink
-
-    yield make
-    for sink in made:
-        sink.kill()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouseServer]:
-    """A ClickHouse server that has not been started yet."""
-    server = ClickHouseServer(tmp_path / "server")
-    yield server
-    server.close()
-
-
-def events_in(client: ClickHouse) -> int:
-    return int(client.query("SELECT count() AS n FROM events FINAL")[0]["n"])
-
-
-def has_all(broker: Broker, topics: str, client: ClickHouse, expected: int) -> verify.Comparison:
-    """Wait until all rows are there, then compare each with the journal."""
-    eventually(lambda: events_in(client) >= expected)
-    found = verify.compare(broker.bootstrap, topics, client)
-    assert found.equal, found
-    assert found.events == expected
-    return found
-
-
-def chains(count: int, steps: int = 5) -> list[WorkflowJournal]:
-    return [tool_chain(f"chain-{number}", steps) for number in range(count)]
+from support.journal_builder import interleaved, record_of, support_ticket, tool_chain
+from support.sinks import TOKEN, MakeSink, append, chains, events_in, eventually, has_all, send
 
 
 def test_events_become_rows_and_the_offsets_are_committed_after_them(
@@ -76,14 +32,14 @@ def test_events_become_rows_and_the_offsets_are_committed_after_them(
     append(broker.bootstrap, topics, interleaved(journals))
     sink = make_sink()
     client = sink.ready()
-    has_all(broker, topics, client, 360)
+    has_all(broker.bootstrap, topics, client, 360)
     assert client.query("SELECT count() AS n FROM v_workflows WHERE status = 'completed'") == [{"n": 10}]
     assert sum(row["missing_offsets"] for row in client.named("partitions")) == 0
     assert sink.stop() == 0
     sink.start()
     assert events_in(sink.ready()) == 360
     append(broker.bootstrap, topics, support_ticket("later").messages)
-    has_all(broker, topics, client, 396)
+    has_all(broker.bootstrap, topics, client, 396)
     (stored,) = client.query("SELECT count() AS n FROM events")
     assert stored == {"n": 396}, "the second run read again what the first had committed"
 
@@ -149,7 +105,7 @@ def test_an_event_that_stands_in_the_journal_twice_is_one_row(broker: Broker, to
     messages = support_ticket("twice").messages
     append(broker.bootstrap, topics, [*messages, *messages[-3:]])
     client = make_sink().ready()
-    found = has_all(broker, topics, client, len(messages))
+    found = has_all(broker.bootstrap, topics, client, len(messages))
     assert found.repeats == 3
     eventually(lambda: sum(row["repeated_events"] for row in client.named("partitions")) == 3)
     assert sum(row["missing_offsets"] for row in client.named("partitions")) == 0
@@ -171,7 +127,7 @@ def test_a_sink_killed_again_and_again_loses_and_doubles_nothing(
         sink.kill()
         sink.start()
     client = sink.ready()
-    has_all(broker, topics, client, len(messages))
+    has_all(broker.bootstrap, topics, client, len(messages))
     (counts,) = client.query(
         "SELECT (SELECT count() FROM events_by_time FINAL) AS by_time, (SELECT count() FROM v_tool_calls) AS calls,"
         " (SELECT count() FROM v_steps) AS steps, (SELECT countIf(status = 'completed') FROM v_workflows) AS ended"
@@ -186,11 +142,11 @@ def test_a_rebuild_gives_the_same_rows_again(broker: Broker, topics: str, make_s
     sink = make_sink()
     client = sink.ready()
     expected = len(list(interleaved(chains(40))))
-    has_all(broker, topics, client, expected)
+    has_all(broker.bootstrap, topics, client, expected)
     digest = "SELECT groupBitXor(cityHash64(tenant, workflow_id, sequence, hash, payload)) AS d FROM events FINAL"
     before = client.query(digest)
     assert client.rebuild() == 4
-    has_all(broker, topics, client, expected)
+    has_all(broker.bootstrap, topics, client, expected)
     assert client.query(digest) == before
     assert len(client.named("dead_letters")) == 1
     assert sum(row["missing_offsets"] for row in client.named("partitions")) == 0
@@ -205,42 +161,18 @@ def test_two_sinks_share_the_work_and_neither_may_rebuild_alone(
     second.ready()
     append(broker.bootstrap, topics, interleaved(chains(40)))
     expected = len(list(interleaved(chains(40))))
-    has_all(broker, topics, first.client, expected)
+    has_all(broker.bootstrap, topics, first.client, expected)
     eventually(lambda: "Successfully synced group" in second.output.read_text())
     eventually(lambda: _refused(first.client))
     second.kill()
 
 
 def _refused(client: ClickHouse) -> bool:
-    from holdfast.projections.client import QueryError
-
     try:
         client.rebuild()
     except QueryError as exc:
         return "another sink" in str(exc)
     return False
-
-
-def test_a_clickhouse_that_is_away_costs_lag_and_nothing_else(
-    broker: Broker, topics: str, make_sink: MakeSink, server: ClickHouseServer
-) -> None:
-    server.start()
-    sink = make_sink(clickhouse_dsn=server.dsn)
-    client = sink.ready()
-    messages = list(interleaved(chains(1_600)))
-    append(broker.bootstrap, topics, messages[:500])
-    has_all(broker, topics, client, 500)
-    server.stop()
-    append(broker.bootstrap, topics, messages[500:])
-    # Longer than the session timeout: a sink that did not poll would have been thrown out of its group.
-    time.sleep(14)
-    process = psutil.Process(sink.pid)
-    assert process.memory_info().rss < 1 << 30
-    assert "ClickHouse does not answer" in sink.output.read_text()
-    server.start()
-    has_all(broker, topics, client, len(messages))
-    assert sink.output.read_text().count("Successfully synced group") == 1
-    assert sum(row["missing_offsets"] for row in client.named("partitions")) == 0
 
 
 def test_every_kind_of_not_now_is_tried_again(
@@ -258,12 +190,12 @@ def test_every_kind_of_not_now_is_tried_again(
         time.sleep(1.5)
         assert events_in(client) == expected - len(messages)
         server.fault = None
-        has_all(broker, topics, client, expected)
+        has_all(broker.bootstrap, topics, client, expected)
     # The insert is done, its acknowledgement is lost: the same rows come again and collapse.
     server.lose_answers = 2
     messages = tool_chain("answer-lost", 5).messages
     append(broker.bootstrap, topics, messages)
-    has_all(broker, topics, client, expected + len(messages))
+    has_all(broker.bootstrap, topics, client, expected + len(messages))
     assert server.lose_answers == 0
     assert client.named("dead_letters") == []
 

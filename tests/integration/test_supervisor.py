@@ -120,7 +120,7 @@ def test_a_role_that_does_not_listen_is_killed_after_its_grace(supervise: Superv
 
     assert pid is not None
     assert is_gone(pid)
-    assert any("is killed" in line for line in lines)
+    assert any("was killed" in line for line in lines)
 
 
 def test_what_a_role_says_is_shown_and_kept_whatever_its_length(

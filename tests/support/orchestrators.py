@@ -41,6 +41,7 @@ class Worker:
             "session_timeout_ms": SESSION_TIMEOUT_MS,
             "pause_after_seek_s": 0.0,
             "commits": True,
+            "coordinator": True,
             **options,
         }
         self._process: subprocess.Popen[bytes] | None = None

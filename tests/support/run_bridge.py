@@ -28,7 +28,7 @@ async def main(folder: Path, port: int, token: str) -> None:
     async def rebuild() -> int:
         raise RuntimeError("another sink shares the journal")
 
-    await Bridge(EmbeddedReaders(prepared), token, rebuild=rebuild).start(port)
+    await Bridge(EmbeddedReaders(prepared), token, rebuild=rebuild, status=lambda: None).start(port)
     await asyncio.Event().wait()
 
 

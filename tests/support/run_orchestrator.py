@@ -1,7 +1,8 @@
 """`python run_orchestrator.py JSON`: an orchestrator worker as a process of its own, for tests.
 
 JSON has OrchestratorConfig's fields; `pause_after_seek_s` makes Faust wait after seeking, so long or until a message
-waits to be taken; without `commits` no offset is ever committed, as if every kill came before the first one.
+waits to be taken; without `commits` no offset is ever committed, as if every kill came before the first one; without
+`coordinator` the cluster names no broker that could coordinate the group.
 """
 
 import asyncio
@@ -10,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from aiokafka.client import AIOKafkaClient
 
 from holdfast.streams.faustkit.transport import FastConsumer
 from holdfast.streams.orchestrator import OrchestratorConfig, run_worker
@@ -35,11 +38,21 @@ def commit_nothing() -> None:
     FastConsumer.commit = commit  # type: ignore[method-assign]
 
 
+def find_no_coordinator() -> None:
+    async def look_up(*_details: Any) -> int:
+        # What the client does while a broker that has just come back names no node of its cluster.
+        raise AssertionError("Did we not perform bootstrap?")
+
+    AIOKafkaClient.coordinator_lookup = look_up
+
+
 def main() -> int:
     options = json.loads(sys.argv[1])
     pause_after_seek(options.pop("pause_after_seek_s"))
     if not options.pop("commits"):
         commit_nothing()
+    if not options.pop("coordinator"):
+        find_no_coordinator()
     return run_worker(OrchestratorConfig(**{**options, "data_dir": Path(options["data_dir"])}))
 
 

@@ -14,9 +14,11 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from holdfast.ops.settings import Project, Runtime
+from holdfast.projections import verify
 from holdfast.projections.client import ClickHouse, QueryError, Unreachable
 from holdfast.schemas.record import Message, Record
-from support.journal_builder import record_of
+from support.journal_builder import WorkflowJournal, record_of, tool_chain
 
 TOKEN = "test-token"
 WAIT_S = 60.0
@@ -86,6 +88,22 @@ class SinkProcess:
         eventually(lambda: self._running() and self.client.query("SELECT 1 AS one"))
         return self.client
 
+    def status(self, home: Path, *, exit_code: int = 0) -> Any:
+        """What `holdfast projections status` says of this sink, asked in a project whose folder is `home`."""
+        runtime = Runtime(
+            bootstrap=self._options["bootstrap"],
+            bridge_url=self.client.url,
+            bridge_token=TOKEN,
+            supervisor_pid=os.getpid(),
+        )
+        Project(home=home).write_runtime(runtime)
+        settings = {"HOME": home, "BOOTSTRAP": runtime.bootstrap, "TOPIC_PREFIX": self._options["topic_prefix"]}
+        command = [sys.executable, "-m", "holdfast.ops.cli", "projections", "status", "--json"]
+        environment = {**os.environ, **{f"HOLDFAST_{name}": str(value) for name, value in settings.items()}}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == exit_code, done.stderr + done.stdout
+        return orjson.loads(done.stdout)
+
     def _running(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the sink ended:\n{self.output.read_text()}"
@@ -123,3 +141,23 @@ def append(bootstrap: str, prefix: str, messages: Iterable[Message[Record]]) -> 
     """Append events to the journal."""
     records = [record_of(message) for message in messages]
     send(bootstrap, f"{prefix}journal", [(record.key, record.value, record.headers) for record in records])
+
+
+def events_in(client: ClickHouse) -> int:
+    return int(client.query("SELECT count() AS n FROM events FINAL")[0]["n"])
+
+
+def has_all(bootstrap: str, prefix: str, client: ClickHouse, expected: int) -> verify.Comparison:
+    """Wait until all rows are there, then compare each with the journal."""
+    eventually(lambda: events_in(client) >= expected)
+    found = verify.compare(bootstrap, prefix, client)
+    assert found.equal, found
+    assert found.events == expected
+    return found
+
+
+def chains(count: int, steps: int = 5) -> list[WorkflowJournal]:
+    return [tool_chain(f"chain-{number}", steps) for number in range(count)]
+
+
+MakeSink = Callable[..., SinkProcess]

@@ -12,6 +12,7 @@ import holdfast.schemas
 import holdfast.streams
 import holdfast.tools
 from holdfast.ops.cures import EXPLANATIONS, cure_of
+from holdfast.projections.store import TROUBLES
 from holdfast.streams.core.definition import FailStep
 from holdfast.streams.core.rejections import SENTENCES
 from holdfast.tools import errors as tool_errors
@@ -78,6 +79,7 @@ def given_codes() -> set[str]:
         *(code for tree in sources() for code in codes_in(tree)),
         *constants_of(outcomes),
         *constants_of(Path(tool_errors.__file__)),
+        *TROUBLES,
         FailStep(kind="fail").error,
     }
 

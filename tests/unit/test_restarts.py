@@ -1,6 +1,10 @@
 """When a process is started again: soon at first, ever more slowly, and not without end."""
 
+import pytest
+
 from holdfast.ops.restarts import RestartPolicy, Restarts
+from holdfast.projections.sink import START_TIMEOUT_S
+from holdfast.streams.broker_wait import BROKER_WAIT_S
 
 POLICY = RestartPolicy(first_s=0.2, longest_s=10, settled_s=60, limit=20, window_s=300)
 
@@ -32,3 +36,12 @@ def test_deaths_that_lie_outside_the_window_do_not_count() -> None:
     restarts = Restarts(POLICY)
     dies_at_once(restarts, 20)
     assert restarts.after_exit(started_s=299, now_s=300) is not None
+
+
+@pytest.mark.parametrize("wait_s", [BROKER_WAIT_S, START_TIMEOUT_S])
+def test_whoever_waits_for_a_part_that_is_away_is_never_given_up(wait_s: float) -> None:
+    restarts, now_s = Restarts(RestartPolicy()), 0.0
+    for _ in range(100):
+        pause_s = restarts.after_exit(started_s=now_s, now_s=now_s + wait_s)
+        assert pause_s is not None
+        now_s += wait_s + pause_s

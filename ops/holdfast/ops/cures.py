@@ -331,11 +331,28 @@ _FINDINGS: Mapping[str, tuple[str, str]] = {
     "payload_erased": ("The content of an event was removed on purpose; its hash remains.", "nothing"),
 }
 
+# Why the tables stand still, while the workflows go on.
+_OUTAGES: Mapping[str, tuple[str, str]] = {
+    "clickhouse_away": (
+        "The sink cannot reach ClickHouse. The tables stand still; nothing is lost, since the journal keeps it.",
+        "start ClickHouse, or correct HOLDFAST_CLICKHOUSE_DSN; the sink goes on by itself",
+    ),
+    "clickhouse_unable": (
+        "ClickHouse answers but stores nothing: too many parts, too little memory, or trouble with its files.",
+        "`holdfast projections status` has ClickHouse's words; the sink goes on by itself once ClickHouse does",
+    ),
+    "disk_full": (
+        "There is no room where ClickHouse keeps its files. The tables stand still; nothing is lost.",
+        "make room on that disk, which `holdfast doctor` names; the sink goes on by itself",
+    ),
+}
+
 _KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "refusal": _REFUSALS,
     "error": _ERRORS,
     "dead letter": _DEAD_LETTERS,
     "audit finding": _FINDINGS,
+    "outage": _OUTAGES,
 }
 
 EXPLANATIONS: Mapping[str, Explanation] = {

@@ -238,14 +238,28 @@ def _bridge(patient: Patient) -> Iterator[Finding]:
     url = patient.bridge_url
     if url is None:
         return
+    log = patient.project.logs / "sink.log"
     try:
         with urllib.request.urlopen(f"{url}/ping", timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - our own address
             said = answer.read(100).decode(errors="replace").strip()
     except OSError as exc:
-        log = patient.project.logs / "sink.log"
         yield Finding(Severity.BROKEN, "ClickHouse bridge", f"{url} does not answer: {exc}", f"read {log}")
         return
     yield Finding(Severity.OK, "ClickHouse bridge", f"{url} says {said}")
+    yield _projections(patient)
+
+
+def _projections(patient: Patient) -> Finding:
+    from holdfast.ops.roles import bridge_of
+    from holdfast.ops.standstill import standstill
+    from holdfast.projections.client import ClickHouse
+
+    url, token = bridge_of(patient.settings, patient.project)
+    trouble = ClickHouse(url=url, token=token, timeout_s=HTTP_TIMEOUT_S).trouble()
+    if trouble is None:
+        return Finding(Severity.OK, "projections", "the sink stores what it reads")
+    problem = standstill(trouble)
+    return Finding(Severity.BROKEN, "projections", str(problem), problem.cure)
 
 
 def _model(patient: Patient) -> Iterator[Finding]:

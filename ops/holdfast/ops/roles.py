@@ -160,6 +160,7 @@ def _sink(settings: Settings, project: Project) -> int:
             bridge_port=int(bridge_url.rpartition(":")[2]),
             bridge_token=bridge_token,
             clickhouse_dsn=settings.clickhouse_dsn,
+            session_timeout_ms=settings.session_timeout_ms,
         )
     )
 

@@ -16,7 +16,7 @@ import psutil
 
 from holdfast.ops.embedded.locking import exclusive
 from holdfast.ops.embedded.ports import HOST, answers, free_port, is_free
-from holdfast.ops.embedded.tether import spawn
+from holdfast.ops.embedded.tether import end, spawn
 from holdfast.ops.errors import CommandError
 from holdfast.ops.restarts import RestartPolicy, Restarts
 from holdfast.ops.roles import EXIT_MISCONFIGURED, ROLES, Role
@@ -86,15 +86,8 @@ class _Child:
         """Ask it to end, end it by force after its grace, and return when it is gone."""
         with self._lock:  # not between a look at `_stopping` and a start
             self._stopping.set()
-        self.signal(signal.SIGTERM)
-        process = self.process
-        if process:
-            try:
-                process.wait(self.role.grace_s)
-            except subprocess.TimeoutExpired:
-                self.say(f"did not end within {self.role.grace_s:.0f} s and is killed")
-                process.kill()
-                process.wait()
+        if self.process and not end(self.process, self.role.grace_s):
+            self.say(f"did not end within {self.role.grace_s:.0f} s and was killed")
         for thread in (self._thread, self._output):
             if thread.is_alive():
                 thread.join(OUTPUT_WAIT_S)

@@ -2,7 +2,7 @@
 
 An embedded database has one owner process; everybody else asks here. `GET|POST /` with `query`, `param_<name>`,
 `database` and settings as ClickHouse has them; errors are `Code: N. DB::Exception: ...` with the code in a header.
-`GET /ping` needs no token and says nothing but "Ok.".
+`GET /ping` needs no token and says nothing but "Ok."; `GET /status` says as JSON what the sink waits for.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ import hmac
 import logging
 import uuid
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -63,12 +64,23 @@ STATUS_BY_CODE = {
 
 
 class Bridge:
-    """The HTTP server in front of `readers`. `rebuild` starts the projections over and returns the partitions read."""
+    """The HTTP server in front of `readers`.
 
-    def __init__(self, readers: Readers, token: str, *, rebuild: Callable[[], Awaitable[int]]) -> None:
+    `rebuild` starts the projections over and returns the partitions read; `status` is what `GET /status` answers with.
+    """
+
+    def __init__(
+        self,
+        readers: Readers,
+        token: str,
+        *,
+        rebuild: Callable[[], Awaitable[int]],
+        status: Callable[[], Mapping[str, Any] | None],
+    ) -> None:
         self._readers = readers
         self._token = token.encode()
         self._rebuild = rebuild
+        self._status = status
         self._threads = reader_threads()
         self._waiting = 0
         self._runner: web.AppRunner | None = None
@@ -80,6 +92,7 @@ class Bridge:
         app.router.add_get("/", self._query)
         app.router.add_post("/", self._query)
         app.router.add_post("/rebuild", self._start_over)
+        app.router.add_get("/status", self._tell)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_TIMEOUT_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
@@ -123,6 +136,13 @@ class Bridge:
             return _failure(exc)
         except RuntimeError as exc:
             return web.Response(status=HTTPStatus.CONFLICT, text=str(exc))
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        try:
+            self._admit(request)
+        except ReadError as exc:
+            return _failure(exc)
+        return web.json_response({"trouble": self._status()})
 
     def _admit(self, request: web.Request) -> None:
         if not hmac.compare_digest(_token(request), self._token):

@@ -16,6 +16,8 @@ from urllib.parse import urlencode
 import orjson
 
 TIMEOUT_S = 90
+# The code with which the bridge says that the ClickHouse server behind it does not answer.
+NO_ANSWER = 210
 _PARAMETER = re.compile(r"^-- parameter (\w+): ([\w()', ]+?)(?: = (.*))?$", re.MULTILINE)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
@@ -89,16 +91,22 @@ class ClickHouse:
     ) -> bytes:
         """The answer's bytes in `default_format`, or in the format that the statement names."""
         given = {f"param_{name}": _text(value) for name, value in (parameters or {}).items()}
-        return self._post("/?" + urlencode({"default_format": default_format, "database": "holdfast", **given}), sql)
+        return self._ask("/?" + urlencode({"default_format": default_format, "database": "holdfast", **given}), sql)
 
     def rebuild(self) -> int:
         """Make the sink empty its tables and read the journal again; returns the number of partitions."""
-        return int(orjson.loads(self._post("/rebuild", ""))["partitions"])
+        return int(orjson.loads(self._ask("/rebuild", ""))["partitions"])
 
-    def _post(self, path: str, body: str) -> bytes:
+    def trouble(self) -> dict[str, Any] | None:
+        """Why the sink cannot store anything now (code, message, since_ms, attempts); None if nothing is wrong."""
+        found: dict[str, Any] | None = orjson.loads(self._ask("/status"))["trouble"]
+        return found
+
+    def _ask(self, path: str, body: str | None = None) -> bytes:
+        """The answer to a POST of `body`, or to a GET without one."""
         request = urllib.request.Request(  # noqa: S310
             self.url.rstrip("/") + path,
-            data=body.encode(),
+            data=None if body is None else body.encode(),
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": "text/plain"},
         )
         try:

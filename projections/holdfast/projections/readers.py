@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
+from holdfast.projections.client import NO_ANSWER
 from holdfast.projections.embedded import DATABASE, QUERY_TIME_LIMIT_S, READER_SETTINGS, EmbeddedFolder, open_reader
 
 CONNECTIONS = 4
@@ -165,7 +166,7 @@ class ServerReaders:
                 code = int(exc.headers.get("X-ClickHouse-Exception-Code") or 210)
                 raise ReadError(code, exc.read().decode(errors="replace")) from exc
         except OSError as exc:
-            raise ReadError(210, f"the ClickHouse server does not answer: {exc}") from exc
+            raise ReadError(NO_ANSWER, f"the ClickHouse server does not answer: {exc}") from exc
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -8,7 +8,6 @@ ClickHouse that is away costs nothing but lag: the batch waits and is tried for 
 
 import asyncio
 import logging
-import math
 import signal
 import time
 from collections.abc import Callable
@@ -17,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from holdfast.projections.batch import TOPIC_NAMES, Batch
 from holdfast.projections.bridge import Bridge
 from holdfast.projections.embedded import DATABASE, open_embedded, prepare
 from holdfast.projections.migrate import MigrationError, migrate, shipped
+from holdfast.projections.patience import Patience
 from holdfast.projections.readers import EmbeddedReaders, Readers, ServerReaders
 from holdfast.projections.store import FatalError, Store, TransientError, open_server
 from holdfast.projections.writer import Writer
@@ -48,7 +48,8 @@ class SinkConfig:
     """What a sink needs to know.
 
     `database_dir` is the folder of the embedded database; with `clickhouse_dsn` (`http://user:password@host:8123`)
-    rows go to that server instead. The bridge listens on 127.0.0.1:`bridge_port` for whoever has `bridge_token`.
+    rows go to that server instead. The bridge listens on 127.0.0.1:`bridge_port` for whoever has `bridge_token`. The
+    group takes a sink for dead that was silent for `session_timeout_ms`, or did not poll for `max_poll_interval_ms`.
     """
 
     bootstrap: str
@@ -59,6 +60,8 @@ class SinkConfig:
     group_id: str = GROUP_ID
     instance_id: str = "sink-1"
     clickhouse_dsn: str | None = None
+    session_timeout_ms: int = 10_000
+    max_poll_interval_ms: int = 300_000
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -77,13 +80,13 @@ def group_of(topic_prefix: str, group_id: str = GROUP_ID) -> str:
 
 
 def run_sink(config: SinkConfig) -> int:
-    """Run until SIGTERM or SIGINT. Returns 0 then, and EXIT_CANNOT_GO_ON if a person has to change something first."""
-    from aiokafka.errors import KafkaConnectionError
+    """Run until SIGTERM or SIGINT. Returns 0 then, and EXIT_CANNOT_GO_ON if it could not go on."""
+    from aiokafka.errors import KafkaError
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_run(config))
-    except (FatalError, MigrationError, TransientError, KafkaConnectionError, OSError) as exc:
+    except (FatalError, MigrationError, TransientError, KafkaError, OSError) as exc:
         log.critical("the sink stops: %s", exc)
         return EXIT_CANNOT_GO_ON
     return 0
@@ -97,13 +100,20 @@ async def _run(config: SinkConfig) -> None:
     # One thread: a connection serves one call at a time.
     with ThreadPoolExecutor(1, thread_name_prefix="insert") as thread:
         in_thread = _runner(thread)
-        applied = await _until(stop, _retried(lambda: in_thread(migrate, store, shipped(), DATABASE), START_TIMEOUT_S))
+        patience = Patience()
+        migrated = patience.insist(lambda: in_thread(migrate, store, shipped(), DATABASE), START_TIMEOUT_S)
+        applied = await _until(stop, migrated)
         if stop.is_set():
             return
         log.info("ClickHouse is ready, %d migrations applied", len(applied or ()))
         consumer = await _started_consumer(config)
-        sink = Sink(config, consumer, lambda batch: in_thread(Writer(store, DATABASE).write, batch))
-        bridge = Bridge(readers, config.bridge_token, rebuild=lambda: sink.rebuild(lambda: in_thread(_empty, store)))
+        sink = Sink(config, consumer, lambda batch: in_thread(Writer(store, DATABASE).write, batch), patience)
+        bridge = Bridge(
+            readers,
+            config.bridge_token,
+            rebuild=lambda: sink.rebuild(lambda: in_thread(_empty, store)),
+            status=patience.status,
+        )
         try:
             await bridge.start(config.bridge_port)
             await sink.run(stop)
@@ -117,10 +127,11 @@ async def _run(config: SinkConfig) -> None:
 class Sink:
     """The loop between a consumer and ClickHouse. `write` stores a batch, or raises what Writer.write raises."""
 
-    def __init__(self, config: SinkConfig, consumer: Any, write: Callable[[Batch], Any]) -> None:
+    def __init__(self, config: SinkConfig, consumer: Any, write: Callable[[Batch], Any], patience: Patience) -> None:
         self._config = config
         self._consumer = consumer
         self._write = write
+        self._patience = patience
         self._batch = Batch(config.topic_prefix)
         self._gathering_since = 0.0
         self._linger_s = LINGER_S
@@ -188,7 +199,7 @@ class Sink:
 
     async def _store(self, batch: Batch) -> Batch:
         began = time.monotonic()
-        await _retried(lambda: self._write(batch))
+        await self._patience.insist(lambda: self._write(batch))
         spent_s = time.monotonic() - began
         stretched_s = min(max(LINGER_S, LINGER_PER_INSERT * spent_s), LINGER_LIMIT_S)
         self._linger_s = stretched_s if batch.records >= BUSY_RECORDS else LINGER_S
@@ -269,6 +280,9 @@ async def _started_consumer(config: SinkConfig) -> Any:
                 client_id=config.instance_id,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
+                session_timeout_ms=config.session_timeout_ms,
+                heartbeat_interval_ms=min(3_000, config.session_timeout_ms // 3),
+                max_poll_interval_ms=config.max_poll_interval_ms,
             )
             try:
                 await consumer.start()
@@ -281,24 +295,6 @@ async def _started_consumer(config: SinkConfig) -> Any:
 def _runner(thread: ThreadPoolExecutor) -> Callable[..., Any]:
     loop = asyncio.get_running_loop()
     return lambda function, *arguments: loop.run_in_executor(thread, function, *arguments)
-
-
-async def _retried(call: Callable[[], Any], limit_s: float = math.inf) -> Any:
-    """The result of `call`, tried again after each TransientError until `limit_s` have passed."""
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(multiplier=0.1, max=30),
-        stop=stop_after_delay(limit_s),
-        before_sleep=_report,
-        reraise=True,
-    ):
-        with attempt:
-            return await call()
-
-
-def _report(state: RetryCallState) -> None:
-    problem = state.outcome.exception() if state.outcome else None
-    log.warning("ClickHouse does not answer, attempt %d: %s", state.attempt_number, problem)
 
 
 async def _until(stop: asyncio.Event, work: Any) -> Any:

@@ -3,8 +3,9 @@
 Calls block; the sink makes them from a worker thread, one at a time.
 """
 
+import errno
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from holdfast.projections.rows import Row
@@ -15,15 +16,36 @@ INSERT_SETTINGS = {"async_insert": 0, "deduplicate_insert": "disable", "max_inse
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 
-# Codes that say "not now": network, timeouts, memory, too many queries or parts, disk full, replicas, Keeper.
-TRANSIENT_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243, 252, 285, 319, 425, 999})
+AWAY, UNABLE, DISK_FULL = "clickhouse_away", "clickhouse_unable", "disk_full"
+TROUBLES: Mapping[str, str] = {
+    AWAY: "ClickHouse does not answer",
+    UNABLE: "ClickHouse takes nothing for now",
+    DISK_FULL: "ClickHouse has no room on its disk",
+}
+"""Why nothing can be stored now: stable code -> sentence."""
+
+# ClickHouse's codes that say "not now". One that is left out would turn good rows into dead letters.
+TRANSIENT_CODES: Mapping[int, str] = {
+    # The connection, or a server that is just ending.
+    **dict.fromkeys((3, 95, 96, 209, 210, 236, 279, 394), AWAY),
+    # Timeouts, memory, threads, too many queries or parts, read-only tables, replicas, Keeper.
+    **dict.fromkeys((159, 164, 173, 202, 203, 241, 242, 252, 285, 319, 425, 439, 999), UNABLE),
+    # Its files: opened, written, closed, cut, synced, moved, removed, found; and errors of its libraries.
+    **dict.fromkeys((74, 75, 76, 77, 88, 107, 172, 204, 214, 400, 424, 458, 586, 641, 1000, 1001), UNABLE),
+    243: DISK_FULL,
+}
+NO_ROOM = "no space left on device"
 # Codes that say "never, whatever the row": wrong database, table, column, rights or version.
 FATAL_CODES = frozenset({16, 36, 46, 47, 48, 60, 62, 81, 115, 192, 193, 194, 452, 497, 516})
 _LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$")
 
 
 class TransientError(Exception):
-    """The store cannot take anything now; the same call may succeed later."""
+    """The store cannot take anything now; the same call may succeed later. `code` is one of TROUBLES."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class FatalError(Exception):
@@ -103,11 +125,15 @@ def _classified(exc: Exception) -> Exception:
     code = getattr(exc, "code", None) or 0
     if code in FATAL_CODES:
         return FatalError(text)
-    if code in TRANSIENT_CODES or isinstance(exc, OperationalError | OSError | TimeoutError):
-        return TransientError(text)
+    if NO_ROOM in text.lower() or getattr(exc, "errno", None) == errno.ENOSPC:
+        return TransientError(DISK_FULL, text)
+    if code in TRANSIENT_CODES:
+        return TransientError(TRANSIENT_CODES[code], text)
+    if isinstance(exc, OperationalError | OSError | TimeoutError):
+        return TransientError(AWAY, text)
     # Without a code it is the transport that speaks (a proxy's error page), unless a value could not be written.
     if isinstance(exc, ClickHouseError) and not code and not isinstance(exc, RowError):
-        return TransientError(text)
+        return TransientError(AWAY, text)
     return DataError(code, text)
 
 

@@ -19,10 +19,11 @@ import uvloop
 from holdfast.schemas import topics
 from holdfast.schemas.codec import encode
 from holdfast.streams.batch import BatchFolder
+from holdfast.streams.broker_wait import BROKER_WAIT_S, BrokerAway, wait_for_broker
 from holdfast.streams.definitions import DefinitionReader
 from holdfast.streams.driver import Driver
 from holdfast.streams.faustkit.app import build_app
-from holdfast.streams.faustkit.exit import die
+from holdfast.streams.faustkit.exit import EXIT_CANNOT_GO_ON, die
 from holdfast.streams.faustkit.flow import hold_flow
 from holdfast.streams.faustkit.pulse import Pulse
 from holdfast.streams.faustkit.schema import FramedSchema
@@ -45,7 +46,7 @@ class OrchestratorConfig:
 
     `bootstrap` is host:port of a broker; `partitions` the count of the topics keyed by workflow; `data_dir` a folder
     of this worker's own; `instance_id` names it within the group; `session_timeout_ms` is how long a silent worker
-    keeps its partitions.
+    keeps its partitions; `broker_wait_s` how long it waits at its start for a broker that is away.
     """
 
     bootstrap: str
@@ -54,6 +55,7 @@ class OrchestratorConfig:
     data_dir: Path
     instance_id: str
     session_timeout_ms: int = 10_000
+    broker_wait_s: float = BROKER_WAIT_S
 
 
 class TopicMismatch(Exception):
@@ -235,13 +237,29 @@ async def _or_die(work: Any, what: str) -> None:
 def run_worker(config: OrchestratorConfig) -> int:
     """Run until SIGTERM. Returns the process's exit code; a worker that cannot go on ends the process with 70."""
     uvloop.install()
+    try:
+        _wait_for_broker(config)
+    except BrokerAway as exc:
+        log.critical("cannot go on: %s", exc)
+        return EXIT_CANNOT_GO_ON
     config.data_dir.mkdir(parents=True, exist_ok=True)
     orchestrator = build(config)
     worker = faust.Worker(orchestrator.app, loglevel="WARNING", redirect_stdouts=False)
     try:
         worker.execute_from_commandline()
     except SystemExit as exc:
-        return exc.code if isinstance(exc.code, int) else 1
+        if exc.code:  # Faust has said why
+            log.critical("cannot go on: Faust has ended this worker")
+            return EXIT_CANNOT_GO_ON
     finally:
         sys.stderr.flush()
     return 0
+
+
+def _wait_for_broker(config: OrchestratorConfig) -> None:
+    # A loop of its own: Faust takes the thread's, which `asyncio.run` would remove.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(wait_for_broker(config.bootstrap, config.broker_wait_s))
+    finally:
+        loop.close()

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    code: Annotated[str, typer.Argument(help="A code of a refusal, an error, a dead letter or an audit.")] = "",
+    code: Annotated[str, typer.Argument(help="A code of a refusal, error, dead letter, audit or outage.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Say what a code means and what to do about it; without a code, list them all.
@@ -28,7 +28,7 @@ def explain(
     if not code:
         emit([asdict(known) for known in EXPLANATIONS.values()], table=("code", "kind", "meaning"), as_json=as_json)
         return
-    known = EXPLANATIONS.get("unwritable" if code.startswith(CLICKHOUSE_PREFIX) else code)
+    known = EXPLANATIONS.get(code) or (EXPLANATIONS["unwritable"] if code.startswith(CLICKHOUSE_PREFIX) else None)
     if known is None:
         raise CommandError(
             f"{code!r} is not a code of the engine: tools and `fail` steps may give their own",

@@ -1,12 +1,16 @@
 """`holdfast projections`: how far the tables are, and making them again."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from holdfast.ops.commands.sql import asking
-from holdfast.ops.console import EXIT_REFUSED, CommandError, JsonOption, emit, say
+from holdfast.ops.console import EXIT_REFUSED, CommandError, JsonOption, emit, say, show_error
+
+if TYPE_CHECKING:
+    from holdfast.projections.client import ClickHouse
 
 TIMEOUT_S = 15
 
@@ -29,32 +33,55 @@ def _kafka() -> tuple[str, str]:
 
 
 def status(as_json: JsonOption = False) -> None:
-    """Show for each partition of the journal how far the tables are.
+    """Show for each partition of the journal how far the tables are. Exit code 1 while they stand still.
 
     Example: holdfast projections status
     """
+    from holdfast.ops.standstill import standstill
+    from holdfast.projections.store import AWAY
+
     bootstrap, prefix = _kafka()
     with asking() as client:
-        health = client.named("health")[0]
-        stored = {(row["topic"], row["kafka_partition"]): row for row in client.named("partitions")}
+        trouble = client.trouble()
+        tables = None if trouble and trouble["code"] == AWAY else _tables(client)
+    health, stored = tables or ({}, None)
     offsets = asyncio.run(_offsets(bootstrap, prefix))
-    partitions = [_partition(place, *ends, stored.get(place, {})) for place, ends in sorted(offsets.items())]
+    partitions = [
+        _progress(place, *ends) | ({} if stored is None else _contents(stored.get(place, {}), *ends))
+        for place, ends in sorted(offsets.items())
+    ]
     if as_json:
-        emit({**health, "lag": sum(row["lag"] for row in partitions), "partitions": partitions}, as_json=True)
-        return
-    emit(partitions)
-    emit(health)
+        lag = sum(row["lag"] for row in partitions)
+        emit({**health, "lag": lag, "trouble": trouble, "partitions": partitions}, as_json=True)
+    else:
+        emit(partitions)
+        emit(health)
+    if trouble:
+        if not as_json:
+            show_error(standstill(trouble))
+        raise typer.Exit(EXIT_REFUSED)
 
 
-def _partition(place: tuple[str, int], first: int, end: int, committed: int, row: dict[str, Any]) -> dict[str, Any]:
-    # Offsets before the first row are only missing if Kafka still has them and the sink says that it is past them.
-    head = max(row["first_offset"] - first, 0) if row else max(committed - first, 0)
+def _tables(client: "ClickHouse") -> tuple[dict[str, Any], dict[tuple[str, int], dict[str, Any]]]:
+    """The tables' health, and the row of each partition."""
+    stored = {(row["topic"], row["kafka_partition"]): row for row in client.named("partitions")}
+    return client.named("health")[0], stored
+
+
+def _progress(place: tuple[str, int], first: int, end: int, committed: int) -> dict[str, Any]:
     return {
         "topic": place[0],
         "partition": place[1],
         "end_offset": end,
         "committed_offset": committed,
         "lag": max(end - max(committed, first), 0),
+    }
+
+
+def _contents(row: Mapping[str, Any], first: int, _end: int, committed: int) -> dict[str, Any]:
+    # Offsets before the first row are only missing if Kafka still has them and the sink says that it is past them.
+    head = max(row["first_offset"] - first, 0) if row else max(committed - first, 0)
+    return {
         "rows": row.get("rows", 0),
         "missing_offsets": row.get("missing_offsets", 0) + head,
         "unmerged_doubles": row.get("unmerged_doubles", 0),

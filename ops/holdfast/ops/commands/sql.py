@@ -23,7 +23,7 @@ def asking() -> Iterator["ClickHouse"]:
     """A client of the running project's tables. What it raises becomes a CommandError with its cure."""
     from holdfast.ops.roles import bridge_of
     from holdfast.ops.settings import load_settings, project_of
-    from holdfast.projections.client import ClickHouse, QueryError, Unreachable
+    from holdfast.projections.client import NO_ANSWER, ClickHouse, QueryError, Unreachable
 
     settings = load_settings()
     url, token = bridge_of(settings, project_of(settings))
@@ -32,6 +32,8 @@ def asking() -> Iterator["ClickHouse"]:
     except Unreachable as exc:
         raise CommandError(str(exc), cure="`holdfast up`, and see the log of the role sink") from exc
     except QueryError as exc:
+        if exc.code == NO_ANSWER:
+            raise CommandError(f"ClickHouse does not answer: {exc}", cure="`holdfast projections status`") from exc
         raise CommandError(f"ClickHouse refused the query: {exc}") from exc
 
 

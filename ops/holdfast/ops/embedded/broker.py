@@ -1,7 +1,6 @@
 """A real Apache Kafka broker as a child process: start, wait, stop, kill, start again on the same folder and port."""
 
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from holdfast.ops.embedded.kit import Kit, prepare
 from holdfast.ops.embedded.ports import HOST, answers, free_port
 from holdfast.ops.embedded.properties import LOGGING, server_properties
-from holdfast.ops.embedded.tether import spawn
+from holdfast.ops.embedded.tether import end, kill, spawn
 from holdfast.ops.errors import CommandError
 
 START_TIMEOUT_S = 60.0
@@ -131,19 +130,18 @@ class Broker:
 
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> None:
         """Stop cleanly (SIGTERM), and by force if that takes longer than `timeout` seconds. Nothing if not running."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        if self._process is not None:
+            end(self._process, timeout)
 
     def kill(self) -> None:
         """End at once (SIGKILL), as a crash would. Nothing if not running."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            kill(self._process)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def tail(self, characters: int = 2000) -> str:
         """The end of what the broker has said."""

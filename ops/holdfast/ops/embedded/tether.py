@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us, however we end.
+"""Child processes: how they are started, so that they do not outlive us however we end, and how they are ended.
 
 Linux sends a child the signal it asked for when its parent dies. The child must ask for itself, between fork and
 exec; this file is therefore also a program: `python tether.py PARENT_PID COMMAND...` asks and becomes the command.
@@ -27,6 +27,23 @@ def spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(tethered, **options)  # noqa: S603 - all commands are our own
 
     return _SPAWNER.submit(start).result()
+
+
+def end(process: subprocess.Popen[bytes], grace_s: float) -> bool:
+    """Ask a process to end (SIGTERM), by force after `grace_s`; returns when it is gone. False if it was killed."""
+    process.terminate()
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        return False
+    return True
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process at once (SIGKILL), as a crash would; returns when it is gone."""
+    process.kill()
+    process.wait()
 
 
 def _become(parent_pid: int, command: Sequence[str]) -> None:

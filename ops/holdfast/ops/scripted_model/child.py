@@ -1,6 +1,5 @@
 """Stand-in servers as child processes, for the demo, the chaos programs and tests."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from holdfast.ops.embedded.tether import spawn
+from holdfast.ops.embedded.tether import end, kill, spawn
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
@@ -71,19 +70,13 @@ class ChildServer:
 
     def stop(self) -> None:
         """Stop it (SIGTERM), by force if it takes too long."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        if self._process is not None:
+            end(self._process, STOP_TIMEOUT_S)
 
     def kill(self) -> None:
         """End it at once (SIGKILL), as a crash would."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            kill(self._process)
 
     def __enter__(self) -> "ChildServer":
         self.start()

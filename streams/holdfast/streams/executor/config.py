@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from holdfast.streams.broker_wait import BROKER_WAIT_S
+
 _INSTANCE_ID = re.compile(r"[A-Za-z0-9._-]{0,200}")
 DEFAULT_MODEL = "default"
 
@@ -17,7 +19,8 @@ class ExecutorConfig:
     calls at the same time. `grace_ms` is how long running calls may go on after SIGTERM. `instance_id` is a name that
     stays when the process is started again (at most 200 of A-Z a-z 0-9 . _ -): whoever comes back under it gets the
     tasks of the one that was killed at once, and not after `session_timeout_ms`; two live processes with one name end
-    each other. Raises ValueError for values out of range.
+    each other. `broker_wait_s` is how long it waits at its start for a broker that is away. Raises ValueError for
+    values out of range.
     """
 
     bootstrap: str
@@ -27,6 +30,7 @@ class ExecutorConfig:
     session_timeout_ms: int = 10_000
     instance_id: str = ""
     grace_ms: int = 10_000
+    broker_wait_s: float = BROKER_WAIT_S
 
     def __post_init__(self) -> None:
         if self.slots < 1:

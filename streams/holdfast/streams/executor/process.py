@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 
 from holdfast.schemas import topics
+from holdfast.streams.broker_wait import wait_for_broker
 from holdfast.streams.executor import clients
 from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
@@ -114,6 +115,8 @@ async def _serve(
 
     bootstrap, executor_id = config.bootstrap, config.executor_id
     needed = [calls.topic, topics.INBOX, topics.DEAD_LETTERS, *([topics.GRANTS] if with_grants else [])]
+    if not await _broker_answers(config, shutdown):
+        return
     await clients.check_topics(bootstrap, [name(topic) for topic in needed])
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(clients.producer(bootstrap, executor_id))
@@ -164,6 +167,19 @@ async def _serve(
         for task in running:
             await _cancelled(task)
         await intake.commit()
+
+
+async def _broker_answers(config: ExecutorConfig, shutdown: Shutdown) -> bool:
+    """True once the broker works, False if the process is to stop before. Raises BrokerAway."""
+    waiting = asyncio.ensure_future(wait_for_broker(config.bootstrap, config.broker_wait_s))
+    stopping = asyncio.ensure_future(shutdown.begun.wait())
+    await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        await _cancelled(waiting)
+        return False
+    stopping.cancel()
+    waiting.result()
+    return True
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -1,4 +1,4 @@
-"""Every name inside Faust that the kit relies on, as data for the test that watches upgrades."""
+"""Every name inside Faust and its Kafka client that the kit relies on, as data for the test that watches upgrades."""
 
 from collections.abc import Mapping
 
@@ -32,6 +32,8 @@ INSTANCE_NAMES: Mapping[str, tuple[str, ...]] = {
     "faust.transport.consumer": ("_unacked_messages", "_read_offset", "_thread"),
     "faust.transport.conductor": ("_tp_index",),
     "mode.services": ("_stopped",),
-    "faust.transport.drivers.aiokafka": ("_producer",),
+    "faust.transport.drivers.aiokafka": ("_consumer", "_producer"),
+    "aiokafka.consumer.consumer": ("_coordinator",),
+    "aiokafka.consumer.group_coordinator": ("_coordination_task",),
 }
 """Attributes that instances get, by the module that sets them."""

@@ -6,8 +6,12 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
+from mode import Service
+
+from holdfast.streams.faustkit.exit import die
 
 YIELD_EVERY = 256
+LOOK_EVERY_S = 1.0
 
 
 class FastConsumer(driver.Consumer):
@@ -17,6 +21,22 @@ class FastConsumer(driver.Consumer):
     """
 
     sought_generation = -1
+
+    @Service.task
+    async def _watch_membership(self) -> None:
+        """End the process when its membership of the group can no longer change.
+
+        The client's coordinator routine ends at the first error that it does not expect, such as a cluster that does
+        not name its brokers yet. Faust never asks what became of it, and would wait for partitions for good.
+        """
+        while not self.should_stop:
+            await self.sleep(LOOK_EVERY_S)
+            client = self._thread._consumer
+            if client is None or client._coordinator is None:
+                continue  # it is still connecting
+            routine = client._coordinator._coordination_task
+            if routine.done() and not routine.cancelled() and (problem := routine.exception()):
+                die("the group's coordination has ended", problem)
 
     async def perform_seek(self) -> None:
         """Seek each input partition to its committed offset, or to its beginning as long as there is none.
