@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.restarts import RestartPolicy
 from holdfast.ops.roles import Role
 from holdfast.ops.settings import Project, Settings
 from holdfast.ops.supervisor import Supervisor
+from support.orchestrators import NewWorker, Worker
 
 # Restarts at once, and gives up soon.
 QUICK = RestartPolicy(first_s=0.05, longest_s=0.2, limit=4)
@@ -45,3 +48,18 @@ def supervise(project: Project, cache_dir: Path) -> Iterator[Callable[..., Super
     yield make
     for supervisor in made:
         supervisor.stop()
+
+
+@pytest.fixture
+def worker(broker: Broker, topics: str, tmp_path: Path) -> Iterator[NewWorker]:
+    """A function that makes orchestrator workers on the test's topics; they are killed after the test."""
+    made: list[Worker] = []
+
+    def make(name: str = "o1", *, bootstrap: str = broker.bootstrap, **options: Any) -> Worker:
+        made.append(Worker(tmp_path, bootstrap, topics, name, **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
