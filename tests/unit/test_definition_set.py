@@ -62,6 +62,17 @@ def test_the_hash_of_a_definition_changes_with_what_it_starts() -> None:
     assert one.hash != other.hash
 
 
+def test_a_schedule_pins_what_it_starts_too() -> None:
+    text = (
+        "name: nightly\ndeadline: 9000d\nstart: every\nsteps:\n"
+        "  every: {kind: schedule, timing: {every: 1d}, definition: asked, input: %s, next: end}\n"
+        "  end: {kind: succeed}\n"
+    )
+    (definition,) = parse_definitions({"n.yaml": text % "{n: 1}"}, {}, PUBLISHED).values()
+    assert definition.children == {"asked": "pinned-hash"}
+    assert mistakes({"n.yaml": text % "{}"}) == [("n.yaml", 5, "not an input of 'asked': 'n' is a required property")]
+
+
 def test_what_is_neither_published_nor_in_the_call_is_a_mistake() -> None:
     assert mistakes({"a.yaml": starter("a", "asked", "nobody")}) == [
         ("a.yaml", 6, "there is no published definition 'nobody'")

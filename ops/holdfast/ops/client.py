@@ -81,7 +81,7 @@ class Client:
         return await self._send(DEFINITIONS, definition.hash, body, "", event_id)
 
     async def pinned(self, definition: "Definition") -> "Definition":
-        """The definition with what its `child` steps start pinned to the newest that is published, unless it is pinned.
+        """The definition with what its steps start pinned to the newest that is published, unless it is pinned.
 
         Raises CommandError if something is not published, or does not take the input that it would get.
         """

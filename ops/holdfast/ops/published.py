@@ -78,7 +78,7 @@ def definitions_of(messages: list[Message[DefinitionPublished]]) -> tuple[Publis
 
 
 def startable_of(published: Sequence[Published]) -> "dict[str, Startable]":
-    """What `child` steps can start, by name: the newest definition of each."""
+    """What steps can start, by name: the newest definition of each."""
     return {other.name: other.startable for other in published if other.newest}
 
 

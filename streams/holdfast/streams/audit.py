@@ -22,6 +22,9 @@ from holdfast.streams.rows import PARTITION_ROW_KEY, Row, load_row
 
 POLL_MS = 500
 
+Intent = tuple[str, str, int]
+"""What an executor is asked for: the effect key, call or lookup, and the number of the attempt or of the search."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -29,7 +32,7 @@ class Comparison:
 
     `rows` are the workflows as the changelog has them, by key; `rows_differ` the keys of those that are not what the
     journal folds to; `journal_events` counts each (workflow, sequence) once, `repeats` the events beyond that;
-    `tasks_missing` and `tasks_unexpected` are (effect key, attempt) of intents without a task and the reverse;
+    `tasks_missing` and `tasks_unexpected` are intents without a task and the reverse;
     `letters_missing` are owed and were not sent, `letters_unexpected` (receiver, id) were sent and never owed, and
     `starts_unanswered` led to no workflow and to no refusal.
     """
@@ -39,8 +42,8 @@ class Comparison:
     repeats: int
     rows_differ: tuple[str, ...]
     decisions_cut_short: int
-    tasks_missing: tuple[tuple[str, int], ...]
-    tasks_unexpected: tuple[tuple[str, int], ...]
+    tasks_missing: tuple[Intent, ...]
+    tasks_unexpected: tuple[Intent, ...]
     letters_missing: tuple[Letter, ...] = ()
     letters_unexpected: tuple[Place, ...] = ()
     starts_unanswered: tuple[Letter, ...] = ()
@@ -84,7 +87,7 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
             # As recovery takes them: a zombie's stale row never replaces one that was folded further.
             if key not in rows or row.inbox_offset >= rows[key].inbox_offset:
                 rows[key] = row
-    tasks: set[tuple[str, int]] = set()
+    tasks: set[Intent] = set()
     for topic in (TASKS_MODEL, TASKS_TOOL):
         async for record in all_records(bootstrap, topic_prefix + topic.name):
             tasks.add(_task_identity(decode(record.value).body))
@@ -110,20 +113,22 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
 
 @dataclass(kw_only=True)
 class _Intents:
-    """Calls that were asked for, by (effect key, attempt), and the visits of steps that were cancelled."""
+    """What was asked for, and where, and the visits of steps that were cancelled."""
 
-    places: dict[tuple[str, int], tuple[bytes, str, int]] = field(default_factory=dict)
+    places: dict[Intent, tuple[bytes, str, int]] = field(default_factory=dict)
     cancelled: set[tuple[bytes, str, int]] = field(default_factory=set)
 
     def take(self, key: bytes, event: Record) -> None:
         """Note what a journal event says about calls."""
         if isinstance(event, e.ModelCallRequested | e.ToolCallRequested):
-            self.places[event.effect_key, event.attempt] = (key, event.step, event.visit)
+            self.places[event.effect_key, "call", event.attempt] = (key, event.step, event.visit)
+        elif isinstance(event, e.ToolLookupRequested):
+            self.places[event.effect_key, "lookup", event.lookup] = (key, event.step, event.visit)
         elif isinstance(event, e.StepCancelled):
             self.cancelled.add((key, event.step, event.visit))
 
     @property
-    def wanted(self) -> set[tuple[str, int]]:
+    def wanted(self) -> set[Intent]:
         """Those that somebody must have been asked to make: what was given up at once may never have been sent."""
         return {intent for intent, place in self.places.items() if place not in self.cancelled}
 
@@ -141,9 +146,11 @@ def _same(one: Row | None, other: Row | None) -> bool:
     return one.text == other.text
 
 
-def _task_identity(body: Record) -> tuple[str, int]:
+def _task_identity(body: Record) -> Intent:
+    if isinstance(body, t.LookUpEffect):
+        return body.effect_key, "lookup", body.lookup
     assert isinstance(body, t.RunModelCall | t.RunToolCall)
-    return body.effect_key, body.attempt
+    return body.effect_key, "call", body.attempt
 
 
 async def all_records(bootstrap: str, topic: str) -> AsyncIterator[Any]:

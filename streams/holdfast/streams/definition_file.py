@@ -13,6 +13,7 @@ from holdfast.streams.core.graph import Path
 from holdfast.streams.core.startable import NOTHING_STARTABLE, Startable, input_problems
 
 SIZE_LIMIT_BYTES = 1_048_576
+STARTING_KINDS = ("child", "schedule")
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,8 +62,8 @@ class Document:
         return name if isinstance(name, str) else ""
 
     def starts(self) -> Mapping[str, str]:
-        """The `child` steps, and the name of the definition that each of them starts."""
-        steps = {name: step for name, step in self._steps().items() if step.get("kind") == "child"}
+        """The steps that start a workflow, and the name of the definition that each of them starts."""
+        steps = {name: step for name, step in self._steps().items() if step.get("kind") in STARTING_KINDS}
         return {name: started for name, step in steps.items() if isinstance(started := step.get("definition"), str)}
 
     def definition(
@@ -95,8 +96,10 @@ class Document:
     def _tools_named(self) -> set[str]:
         named: set[str] = set()
         for step in self._steps().values():
-            several, one = step.get("tools"), step.get("tool")
-            named.update(tool for tool in (several if isinstance(several, list) else [one]) if isinstance(tool, str))
+            several, undoing = step.get("tools"), step.get("compensate")
+            tools = [step.get("tool"), undoing.get("tool") if isinstance(undoing, dict) else None]
+            tools += several if isinstance(several, list) else []
+            named.update(tool for tool in tools if isinstance(tool, str))
         return named
 
 
@@ -109,7 +112,7 @@ def parse_definition(
     """The definition in a YAML text, with the tools and the definitions that it names pinned into it.
 
     Arguments: the text, the name to show in messages, the known manifests by tool name, and the definitions that
-    `child` steps can start, by name. Raises InvalidFile with every mistake.
+    steps can start, by name. Raises InvalidFile with every mistake.
     """
     return read_document(text, file).definition(tools, startable)
 

@@ -29,7 +29,7 @@ def parse_definitions(
     """The definitions in several YAML texts by file, each behind those that it starts.
 
     Arguments: the texts by the name to show in messages, the known manifests by tool name, and the definitions that
-    are published, by name: what a `child` step starts is one of the texts, or else published. Raises InvalidFiles with
+    are published, by name: what a step starts is one of the texts, or else published. Raises InvalidFiles with
     every mistake of every text.
     """
     mistakes: dict[str, list[Located]] = {file: [] for file in texts}

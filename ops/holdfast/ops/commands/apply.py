@@ -33,7 +33,7 @@ def apply(
 ) -> None:
     """Check definitions and publish them: all of them, or none if one has a mistake. Running workflows keep theirs.
 
-    What a `child` step starts is pinned: a definition of the same call, or else the newest that is published.
+    What `child` and `schedule` steps start is pinned: a definition of the same call, or else the newest published one.
 
     JSON, one per file, what others start first: file, name, definition_hash, children (the hashes of what it starts, by
     name), status (new, new version, unchanged, newest again, invalid; valid if a dry run finds no broker to compare

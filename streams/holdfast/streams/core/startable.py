@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from holdfast.schemas.record import Json
 from holdfast.streams.core.compile import MAX_LISTED_ERRORS, Problem
-from holdfast.streams.core.definition import ChildStep, Definition
+from holdfast.streams.core.definition import ChildStep, Definition, ScheduleStep
 from holdfast.streams.core.expressions import ExpressionError, expressions_in
 
 # Rules about an object's keys: a template's keys are known, whatever stands in its values.
@@ -18,7 +18,7 @@ _CONDITIONS = frozenset({"if", "then", "else"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Startable:
-    """A definition that a `child` step can start: its hash, and the JSON Schema of its input."""
+    """A definition that a `child` or a `schedule` step can start: its hash, and the JSON Schema of its input."""
 
     hash: str
     input: Mapping[str, Json]
@@ -28,18 +28,17 @@ NOTHING_STARTABLE: Mapping[str, Startable] = {}
 
 
 def unpinned(definition: Definition) -> set[str]:
-    """The names of the definitions that its `child` steps start and that are not pinned yet."""
-    started = {step.definition for step in definition.steps.values() if isinstance(step, ChildStep)}
-    return started - definition.children.keys()
+    """The names of the definitions that its steps start and that are not pinned yet."""
+    return {step.definition for _, step in _starting(definition)} - definition.children.keys()
 
 
 def input_problems(definition: Definition, startable: Mapping[str, Startable]) -> Iterator[Problem]:
-    """Every `child` step whose input can never be one of the definition that it starts.
+    """Every step that starts a workflow with an input that can never be one of its definition.
 
     What expressions compute is only known when they run; keys and constants are known now.
     """
-    for name, step in definition.steps.items():
-        if isinstance(step, ChildStep) and step.definition in startable:
+    for name, step in _starting(definition):
+        if step.definition in startable:
             schema = startable[step.definition].input
             for _, error in zip(range(MAX_LISTED_ERRORS), _certain_errors(schema, step.input), strict=False):
                 yield Problem(
@@ -47,6 +46,10 @@ def input_problems(definition: Definition, startable: Mapping[str, Startable]) -
                     message=f"not an input of {step.definition!r}: {error.message[:200]}",
                     cure=f"the schema stands under `input` in the definition of {step.definition!r}",
                 )
+
+
+def _starting(definition: Definition) -> list[tuple[str, ChildStep | ScheduleStep]]:
+    return [(name, step) for name, step in definition.steps.items() if isinstance(step, ChildStep | ScheduleStep)]
 
 
 def _certain_errors(schema: Mapping[str, Json], template: Json) -> Iterator[Any]:
