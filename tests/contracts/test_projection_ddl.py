@@ -11,12 +11,18 @@ from holdfast.projections.migrate import MigrationError, migration, shipped
 from holdfast.projections.rows import EVENT_COLUMNS, REJECTION_COLUMNS
 
 STATEMENTS = [statement for step in shipped() for statement in step.statements]
+REPEATABLE = re.compile(
+    r"CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS |CREATE OR REPLACE VIEW "
+    r"|ALTER TABLE \S+ (ADD COLUMN IF NOT EXISTS |MODIFY QUERY\n)"
+)
 TABLES = {found[1]: text for text in STATEMENTS if (found := re.match(r"CREATE TABLE IF NOT EXISTS \S+\.(\w+)", text))}
-MATERIALIZED = {
+MADE = {
     found[1]: (found[2], text)
     for text in STATEMENTS
     if (found := re.match(r"CREATE MATERIALIZED VIEW IF NOT EXISTS \S+\.(\w+) TO \S+\.(\w+)", text))
 }
+CHANGED = {found[1]: text for text in STATEMENTS if (found := re.match(r"ALTER TABLE \S+\.(\w+) MODIFY QUERY", text))}
+MATERIALIZED = {view: (target, CHANGED.get(view, text)) for view, (target, text) in MADE.items()}
 # Written by the sink from what may belong to no tenant.
 WITHOUT_TENANT = {"dead_letters"}
 IDEMPOTENT = {"min", "max", "argMax", "argMin", "any", "anyLast"}
@@ -24,8 +30,11 @@ QUERIES = sorted(named_queries().values(), key=lambda query: query.name)
 
 
 def columns_of(table: str) -> dict[str, str]:
+    """Types by name, those that later migrations added included."""
     body = TABLES[table].partition("\n(\n")[2].partition("\n)\n")[0]
-    return dict(re.findall(r"^    ([a-z_]+) (.*?),?$", body, re.MULTILINE))
+    made = dict(re.findall(r"^    ([a-z_]+) (.*?),?$", body, re.MULTILINE))
+    altered = "\n".join(text for text in STATEMENTS if re.match(rf"ALTER TABLE \S+\.{table} ADD COLUMN", text))
+    return made | dict(re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) (.*?)(?: AFTER \w+)?,?$", altered, re.MULTILINE))
 
 
 def key_of(table: str) -> str:
@@ -37,7 +46,21 @@ def key_of(table: str) -> str:
 def test_every_statement_can_be_run_again() -> None:
     assert STATEMENTS
     for statement in STATEMENTS:
-        assert "IF NOT EXISTS" in statement.partition("\n")[0], statement
+        assert REPEATABLE.match(statement), statement
+        assert all("IF NOT EXISTS" in added for added in re.findall(r"ADD COLUMN[^,]*", statement)), statement
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE {database}.a (x UInt8) ENGINE = Memory",
+        "ALTER TABLE {database}.events ADD COLUMN x UInt8",
+        "DROP TABLE IF EXISTS {database}.events",
+        "ALTER TABLE {database}.events DELETE WHERE 1",
+    ],
+)
+def test_a_statement_that_fails_or_destroys_when_it_is_run_again_is_noticed(statement: str) -> None:
+    assert not REPEATABLE.match(statement)
 
 
 def test_the_numbers_of_the_migrations_have_no_holes() -> None:
@@ -78,6 +101,13 @@ def test_no_materialized_view_sums_or_counts(view: str) -> None:
     assert target in TABLES
     called = set(re.findall(r"\b(\w+)\(", text.lower()))
     assert not {name for name in called if name.startswith(("sum", "count", "avg", "uniq", "quantile", "grouparray"))}
+
+
+@pytest.mark.parametrize("view", sorted(MATERIALIZED))
+def test_a_materialized_view_fills_every_column_of_its_table_that_has_no_default(view: str) -> None:
+    target, text = MATERIALIZED[view]
+    filled = set(re.findall(r"\w+", text.partition("\nFROM ")[0]))
+    assert {name for name, type_ in columns_of(target).items() if "DEFAULT" not in type_} <= filled
 
 
 @pytest.mark.parametrize("view", sorted(MATERIALIZED))

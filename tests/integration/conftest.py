@@ -13,6 +13,7 @@ from holdfast.ops.roles import Role
 from holdfast.ops.settings import Project, Settings
 from holdfast.ops.supervisor import Supervisor
 from support.clickhouse_server import ClickHouseServer
+from support.orchestrators import NewWorker, Worker
 from support.sinks import MakeSink, SinkProcess
 
 # Restarts at once, and gives up soon.
@@ -72,3 +73,18 @@ def server(tmp_path: Path) -> Iterator[ClickHouseServer]:
     server = ClickHouseServer(tmp_path / "server")
     yield server
     server.close()
+
+
+@pytest.fixture
+def worker(broker: Broker, topics: str, tmp_path: Path) -> Iterator[NewWorker]:
+    """A function that makes orchestrator workers on the test's topics; they are killed after the test."""
+    made: list[Worker] = []
+
+    def make(name: str = "o1", *, bootstrap: str = broker.bootstrap, **options: Any) -> Worker:
+        made.append(Worker(tmp_path, bootstrap, topics, name, **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()

@@ -7,14 +7,17 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from holdfast.ops.answers import Answers
-from holdfast.ops.client import Client, Receipt, new_workflow_id, read_definitions
+from holdfast.ops.client import Client, Receipt, new_workflow_id
 from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.errors import CommandError
+from holdfast.ops.published import read_definitions
 from holdfast.schemas import requests as req
 from holdfast.schemas.codec import decode
 from holdfast.schemas.ids import WORKFLOW_ID
 from holdfast.schemas.partitioner import partition_of
+from holdfast.schemas.record import Json
 from holdfast.schemas.topics import REQUESTS
+from holdfast.streams.core.definition import Definition
 from holdfast.streams.definition_file import parse_definition
 
 DEFINITION = "name: nothing\ndeadline: 1h\nstart: end\nsteps: {end: {kind: succeed}}\n"
@@ -95,6 +98,38 @@ async def test_a_published_definition_can_be_read_with_its_hash(broker: Broker, 
     (published,) = await read_definitions(broker.bootstrap, topics)
     assert (published.name, published.hash, published.body) == ("nothing", definition.hash, definition.body())
     assert (published.newest, published.published_by) == (True, "ann")
+
+
+def starting(child: str, value: Json) -> Definition:
+    """A definition made in Python, with nothing pinned yet."""
+    step = {"kind": "child", "definition": child, "input": value, "timeout": "1h", "next": "end"}
+    steps = {"ask": step, "end": {"kind": "succeed"}}
+    return Definition.model_validate({"name": "starter", "deadline": "1h", "start": "ask", "steps": steps})
+
+
+async def test_a_definition_made_in_python_pins_the_newest_of_what_it_starts(broker: Broker, topics: str) -> None:
+    old, new = (parse_definition(DEFINITION.replace("1h", limit), "nothing.yaml", {}) for limit in ("1h", "2h"))
+    starter = starting("nothing", {"n": 1})
+    async with a_client(broker, topics) as client:
+        with pytest.raises(CommandError, match="starter starts nothing, which is not published"):
+            await client.publish(starter)
+        await client.publish(old)
+        await client.publish(new)
+        pinned = await client.pinned(starter)
+        await client.publish(starter)
+        chosen = starter.model_copy(update={"children": {"nothing": old.hash}})
+        assert await client.pinned(chosen) == chosen
+    published = {other.name: other for other in await read_definitions(broker.bootstrap, topics) if other.newest}
+    assert published["starter"].hash == pinned.hash
+    assert published["starter"].children == {"nothing": new.hash}
+
+
+async def test_a_definition_made_in_python_must_hand_over_what_fits(broker: Broker, topics: str) -> None:
+    schema = "input: {type: object, required: [who]}\n"
+    async with a_client(broker, topics) as client:
+        await client.publish(parse_definition(DEFINITION + schema, "nothing.yaml", {}))
+        with pytest.raises(CommandError, match="'who' is a required property"):
+            await client.publish(starting("nothing", {"n": 1}))
 
 
 async def test_a_request_without_an_engine_has_no_verdict(broker: Broker, topics: str) -> None:

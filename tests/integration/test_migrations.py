@@ -61,5 +61,5 @@ def test_an_interrupted_migration_is_finished_by_the_next_run(engine: Engine) ->
 
 def test_a_database_of_a_newer_version_is_refused(engine: Engine) -> None:
     engine.call("migrate", shipped())
-    with pytest.raises(MigrationError, match="newer version: it has 0004_views"):
+    with pytest.raises(MigrationError, match=f"newer version: it has {IDS[-1]}"):
         engine.call("migrate", shipped()[:-1])

@@ -1,12 +1,15 @@
 """Every shipped question, asked of real data."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from holdfast.projections.client import named_queries
+from holdfast.projections.migrate import shipped
 from holdfast.schemas import events, ids
 from holdfast.schemas.codec import payload_of
 from holdfast.schemas.record import Message, Record
@@ -332,9 +335,11 @@ def test_dead_letter(ask: Ask) -> None:
 
 def test_health(ask: Ask) -> None:
     (row,) = ask("health")
-    assert (row["open_dead_letters"], row["rejections"], row["migrations"]) == (1, 1, 4)
+    assert (row["open_dead_letters"], row["rejections"], row["migrations"]) == (1, 1, len(shipped()))
     assert row["rows"] >= len(story())
 
 
 def test_every_shipped_question_has_a_test() -> None:
-    assert {f"test_{name}" for name in named_queries()} <= globals().keys()
+    files = Path(__file__).parent.glob("test_queries*.py")
+    tests = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert {f"test_{name}" for name in named_queries()} <= tests

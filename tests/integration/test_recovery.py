@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from holdfast.ops.embedded.broker import Broker
@@ -17,38 +16,26 @@ from holdfast.schemas import topics as t
 from holdfast.schemas.record import EventMeta
 from holdfast.schemas.reports import ReportToolResult
 from holdfast.schemas.requests import CancelWorkflow
-from holdfast.streams import audit
+from holdfast.streams.audit import all_records
 from holdfast.streams.faustkit.exit import EXIT_CANNOT_GO_ON
-from support.orchestrators import GO_ON, PARTITIONS, SESSION_TIMEOUT_MS, STOP, Outside, Worker, chain
+from holdfast.streams.rows import PARTITION_ROW_KEY
+from support.orchestrators import (
+    GO_ON,
+    PARTITIONS,
+    SESSION_TIMEOUT_MS,
+    STOP,
+    NewWorker,
+    Outside,
+    Worker,
+    assert_whole,
+    chain,
+)
 from support.scenario import TENANT
-
-NewWorker = Callable[..., Worker]
-
-
-@pytest.fixture
-def worker(broker: Broker, topics: str, tmp_path: Path) -> Iterator[NewWorker]:
-    """A function that makes workers on the test's topics; they are killed after the test."""
-    made: list[Worker] = []
-
-    def make(name: str = "o1", *, bootstrap: str = broker.bootstrap, **options: Any) -> Worker:
-        made.append(Worker(tmp_path, bootstrap, topics, name, **options))
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.kill()
 
 
 async def start(outside: Outside, first: int, count: int) -> None:
     names = [f"w-{number}" for number in range(first, first + count)]
     await asyncio.gather(*(outside.client.start("test", {}, workflow_id=name, event_id=name) for name in names))
-
-
-async def assert_whole(bootstrap: str, prefix: str, workflows: int) -> None:
-    found = await audit.compare(bootstrap, prefix)
-    assert found.whole, f"{found.rows_differ} {found.tasks_missing} {found.tasks_unexpected}"
-    assert len(found.rows) == workflows
 
 
 async def test_a_worker_that_is_killed_again_and_again_loses_and_doubles_nothing(
@@ -119,14 +106,45 @@ async def test_rows_are_made_again_from_the_journal_alone(broker: Broker, topics
     await assert_whole(broker.bootstrap, topics, 20)
 
 
-async def lose_rows(bootstrap: str, prefix: str) -> None:
-    """Delete the changelog, and create it again without a record."""
+async def test_rows_that_a_kill_cut_off_from_the_others_of_their_batch_are_made_again(
+    broker: Broker, topics: str, worker: NewWorker
+) -> None:
+    """A large batch of rows is several requests: the row of a later event may be there without that of an earlier."""
+    async with Outside(broker.bootstrap, topics, answering=False) as outside:
+        await outside.client.publish(chain(4))
+        first = worker()
+        await start(outside, 0, 20)
+        await outside.until(lambda: len(outside.events) == 20 * 3)
+        assert first.stop() == 0
+        await lose_rows(broker.bootstrap, topics, all_but=last_rows)
+        worker()
+        await outside.until(lambda: len(outside.tasks) > 20)
+        await assert_whole(broker.bootstrap, topics, 20)
+        outside.answering = True
+        await outside.answer_all()
+        await outside.until(lambda: len(outside.endings) == 20)
+    await assert_whole(broker.bootstrap, topics, 20)
+
+
+def last_rows(rows: list[Any]) -> list[Any]:
+    """The last row of a workflow in each partition, alone."""
+    last = {row.partition: row for row in rows if row.key != PARTITION_ROW_KEY}
+    assert last
+    return list(last.values())
+
+
+async def lose_rows(bootstrap: str, prefix: str, all_but: Callable[[list[Any]], list[Any]] = lambda _: []) -> None:
+    """Delete the changelog, and create it again with nothing but what `all_but` chooses of its records."""
     name = prefix + t.CHANGELOG.name
+    kept = all_but([record async for record in all_records(bootstrap, name)])
     async with admin_client(bootstrap) as admin:
         await admin.delete_topics([name])
         while name in await admin.list_topics():  # noqa: ASYNC110 - the broker does not tell
             await asyncio.sleep(0.05)
         await admin.create_topics([NewTopic(name, PARTITIONS, 1, topic_configs=t.CHANGELOG.broker_config())])
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        for record in kept:
+            await producer.send_and_wait(name, record.value, key=record.key, partition=record.partition)
 
 
 async def test_records_that_come_while_a_worker_seeks_are_folded(

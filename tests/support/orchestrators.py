@@ -19,6 +19,7 @@ from holdfast.schemas import codec, headers, ids, topics
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.schemas.reports import ReportToolResult
 from holdfast.schemas.tasks import RunToolCall
+from holdfast.streams import audit
 from support.scenario import TENANT, define
 
 SESSION_TIMEOUT_MS = 6_000
@@ -78,6 +79,9 @@ class Worker:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+NewWorker = Callable[..., Worker]
 
 
 class Outside:
@@ -194,6 +198,14 @@ def chain(steps: int) -> Any:
             for number, (name, following) in enumerate(zip(names, [*names[1:], "end"], strict=True))
         }
     ).definition
+
+
+async def assert_whole(bootstrap: str, prefix: str, workflows: int) -> None:
+    """The topics of an engine at rest agree with each other, and are about so many workflows."""
+    found = await audit.compare(bootstrap, prefix)
+    odd = {name: value for name, value in vars(found).items() if name not in ("rows", "journal_events", "repeats")}
+    assert found.whole, str(odd)
+    assert len(found.rows) == workflows
 
 
 STOP, GO_ON = signal.SIGSTOP, signal.SIGCONT

@@ -5,7 +5,7 @@ What the driver sends to an inbox is folded in its turn; everything else is kept
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
@@ -38,7 +38,7 @@ class Town:
     _inbox: deque[Message[Record]] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, *definitions: CompiledDefinition) -> "Town":
+    def of(cls, *definitions: CompiledDefinition) -> Self:
         return cls({definition.hash: definition for definition in definitions})
 
     def state(self, workflow_id: str) -> WorkflowState:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.ops.client import Published, definitions_of
 from holdfast.ops.commands.definitions import find
 from holdfast.ops.errors import CommandError
+from holdfast.ops.published import Published, definitions_of
 from holdfast.schemas.definitions import DefinitionPublished
 from holdfast.schemas.record import EventMeta, Message
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "demo",
     "workflows",
     "operators",
+    "apply",
     "definitions",
     "approvals",
     "explain",

@@ -1,4 +1,4 @@
-"""Asking the engine for something: one producer, one method per request; and the definitions that are published.
+"""Asking the engine for something: one producer, one method per request.
 
 A request that Kafka has acknowledged is accepted, not yet done: `answers` tells what the engine makes of it.
 """
@@ -7,18 +7,19 @@ import time
 import uuid
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from holdfast.ops.errors import CommandError
-from holdfast.ops.kafka import KAFKA_TIMEOUT_S, closed, consumer_at, partition_count, reaching
+from holdfast.ops.kafka import KAFKA_TIMEOUT_S, closed, reaching
+from holdfast.ops.published import read_definitions, startable_of
 from holdfast.schemas import requests as req
-from holdfast.schemas.codec import DecodeError, decode, encode
+from holdfast.schemas.codec import encode
 from holdfast.schemas.definitions import DefinitionPublished
 from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.ids import workflow_key
-from holdfast.schemas.record import EventMeta, Json, Message, Record
+from holdfast.schemas.record import EventMeta, Json, Record
 from holdfast.schemas.topics import DEFINITIONS, REQUESTS, Topic
 
 if TYPE_CHECKING:
@@ -71,9 +72,31 @@ class Client:
             await closed(self._producer.stop())
 
     async def publish(self, definition: "Definition", *, event_id: str | None = None) -> Receipt:
-        """Make a definition the newest of its name; workflows that run keep theirs."""
+        """Make a definition the newest of its name; workflows that run keep theirs.
+
+        What it is published as is `pinned(definition)`. Raises CommandError also if that cannot be.
+        """
+        definition = await self.pinned(definition)
         body = DefinitionPublished(name=definition.name, definition_hash=definition.hash, body=definition.body())
         return await self._send(DEFINITIONS, definition.hash, body, "", event_id)
+
+    async def pinned(self, definition: "Definition") -> "Definition":
+        """The definition with what its steps start pinned to the newest that is published, unless it is pinned.
+
+        Raises CommandError if something is not published, or does not take the input that it would get.
+        """
+        from holdfast.streams.core.startable import input_problems, unpinned
+
+        if not (wanted := unpinned(definition)):
+            return definition
+        startable = startable_of(await read_definitions(self._bootstrap, self._prefix))
+        if missing := sorted(wanted - startable.keys()):
+            raise CommandError(f"{definition.name} starts {', '.join(missing)}, which is not published")
+        pinned = {**definition.children, **{name: startable[name].hash for name in sorted(wanted)}}
+        problems = [str(problem) for problem in input_problems(definition, {name: startable[name] for name in wanted})]
+        if problems:
+            raise CommandError(f"{definition.name} cannot be published: {'; '.join(problems)}")
+        return definition.model_copy(update={"children": pinned})
 
     async def start(
         self,
@@ -153,69 +176,3 @@ class Client:
 def new_workflow_id(definition: str) -> str:
     """An id that nobody has used, and that says by what definition."""
     return f"{definition}-{uuid.uuid4().hex[:12]}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """A definition on the topic. `newest` is true for the one that its name stands for."""
-
-    name: str
-    hash: str
-    body: Json
-    published_at_ms: int
-    published_by: str
-    newest: bool
-
-
-async def read_definitions(bootstrap: str, topic_prefix: str) -> tuple[Published, ...]:
-    """Every published definition, by name and then in the order of publishing. Raises CommandError."""
-    topic = topic_prefix + DEFINITIONS.name
-    try:
-        async with consumer_at(bootstrap) as consumer:
-            messages = await reaching(bootstrap, _whole_topic(consumer, topic))
-    except TimeoutError as exc:
-        raise CommandError(
-            f"the topic {topic} could not be read within {KAFKA_TIMEOUT_S:.0f} s",
-            cure="`holdfast topics check`, `holdfast doctor`",
-        ) from exc
-    return definitions_of(messages)
-
-
-def definitions_of(messages: list[Message[DefinitionPublished]]) -> tuple[Published, ...]:
-    """The definitions that the records of the topic, in their order, amount to."""
-    latest: dict[str, Message[DefinitionPublished]] = {}
-    newest: dict[str, str] = {}
-    for message in messages:
-        latest.pop(message.body.definition_hash, None)  # what is published again is the latest of its name again
-        latest[message.body.definition_hash] = message
-        newest[message.body.name] = message.body.definition_hash
-    found = [
-        Published(
-            name=message.body.name,
-            hash=message.body.definition_hash,
-            body=message.body.body,
-            published_at_ms=message.meta.occurred_at_ms,
-            published_by=message.meta.actor_id,
-            newest=newest[message.body.name] == message.body.definition_hash,
-        )
-        for message in latest.values()
-    ]
-    return tuple(sorted(found, key=lambda published: published.name))
-
-
-async def _whole_topic(consumer: AIOKafkaConsumer, topic: str) -> list[Message[DefinitionPublished]]:
-    await partition_count(consumer, topic)
-    partition = TopicPartition(topic, 0)
-    consumer.assign([partition])
-    await consumer.seek_to_beginning(partition)
-    end = (await consumer.end_offsets([partition]))[partition]
-    found: list[Message[DefinitionPublished]] = []
-    while await consumer.position(partition) < end:
-        for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
-            try:
-                message = decode(record.value)
-            except DecodeError:
-                continue  # tombstones and strangers; workers report what they cannot use
-            if isinstance(message.body, DefinitionPublished):
-                found.append(cast("Message[DefinitionPublished]", message))
-    return found

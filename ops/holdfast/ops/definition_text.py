@@ -7,14 +7,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.ops.client import Published
-from holdfast.ops.event_text import brief, duration, moment, safe
+from holdfast.ops.event_text import brief, duration, moment, safe, short_hash
+from holdfast.ops.published import Published
 
 PURPOSE_LIMIT = 90
 
 
 def render(published: Published) -> RenderableType:
-    """Header, steps in the order in which they are met, and pinned tools."""
+    """Header, steps in the order in which they are met, and what is pinned: tools, and definitions that it starts."""
     body: Any = published.body
     head = Text.assemble((published.name, "bold"), f"  {'newest' if published.newest else 'older version'}")
     grid = Table.grid(padding=(0, 2))
@@ -32,8 +32,11 @@ def render(published: Published) -> RenderableType:
         grid.add_row(name, Text(safe(value)))
     steps = _table(("step", "kind", "does", "leads to"), _steps(body))
     tools = _table(("tool", "effect", "timeout", "attempts"), _tools(body))
+    children = _table(("starts", "version"), ((name, short_hash(hash_)) for name, hash_ in published.children.items()))
     parts: list[RenderableType] = [head, grid, "", steps]
-    return Group(*parts, "", tools) if body.get("tools") else Group(*parts)
+    parts += ["", tools] if body.get("tools") else []
+    parts += ["", children] if published.children else []
+    return Group(*parts)
 
 
 def _table(names: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:

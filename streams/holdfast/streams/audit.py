@@ -1,10 +1,11 @@
 """Checking a running or stopped engine from outside, from its topics alone.
 
 The journal is folded from zero and compared with the rows on the changelog (I6); every recorded intent must have its
-task, and every task its intent.
+task, and every task its intent; every letter that one workflow owes another must stand in the inbox.
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +13,17 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from holdfast.schemas import events as e
 from holdfast.schemas import tasks as t
-from holdfast.schemas.codec import decode
+from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.record import Record
-from holdfast.schemas.topics import CHANGELOG, JOURNAL, TASKS_MODEL, TASKS_TOOL
+from holdfast.schemas.topics import CHANGELOG, INBOX, JOURNAL, TASKS_MODEL, TASKS_TOOL
+from holdfast.streams.audit_letters import Letter, Letters, Place
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import PARTITION_ROW_KEY, Row, load_row
 
 POLL_MS = 500
+
+Intent = tuple[str, str, int]
+"""What an executor is asked for: the effect key, call or lookup, and the number of the attempt or of the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,9 @@ class Comparison:
 
     `rows` are the workflows as the changelog has them, by key; `rows_differ` the keys of those that are not what the
     journal folds to; `journal_events` counts each (workflow, sequence) once, `repeats` the events beyond that;
-    `tasks_missing` and `tasks_unexpected` are (effect key, attempt) of intents without a task and the reverse.
+    `tasks_missing` and `tasks_unexpected` are intents without a task and the reverse;
+    `letters_missing` are owed and were not sent, `letters_unexpected` (receiver, id) were sent and never owed, and
+    `starts_unanswered` led to no workflow and to no refusal.
     """
 
     rows: dict[str, Row] = field(repr=False)
@@ -35,42 +42,58 @@ class Comparison:
     repeats: int
     rows_differ: tuple[str, ...]
     decisions_cut_short: int
-    tasks_missing: tuple[tuple[str, int], ...]
-    tasks_unexpected: tuple[tuple[str, int], ...]
+    tasks_missing: tuple[Intent, ...]
+    tasks_unexpected: tuple[Intent, ...]
+    letters_missing: tuple[Letter, ...] = ()
+    letters_unexpected: tuple[Place, ...] = ()
+    starts_unanswered: tuple[Letter, ...] = ()
 
     @property
     def whole(self) -> bool:
         """True if nothing is missing, doubled or different."""
-        odd = self.rows_differ or self.decisions_cut_short or self.tasks_missing or self.tasks_unexpected
-        return not odd
+        return not any(
+            (
+                self.rows_differ,
+                self.decisions_cut_short,
+                self.tasks_missing,
+                self.tasks_unexpected,
+                self.letters_missing,
+                self.letters_unexpected,
+                self.starts_unanswered,
+            )
+        )
 
 
 async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
-    """Read the journal, the changelog and the tasks to their present ends, and compare them. Writes nothing.
+    """Read journal, changelog, tasks and inbox of an engine at rest to their ends, and compare them. Writes nothing.
 
     Raises Kafka errors, and DecodeError if a journal event or a row cannot be read.
     """
-    tail, intents, events, read = Tail(), set[tuple[str, int]](), 0, 0
-    async for record in _all_records(bootstrap, topic_prefix + JOURNAL.name):
+    tail, intents, letters, events, read = Tail(), _Intents(), Letters(), 0, 0
+    async for record in all_records(bootstrap, topic_prefix + JOURNAL.name):
         message = decode(record.value)
         before = _folded(tail, record.key)
         tail.take(None, record.key, message, record.offset)
         read += 1
         if _folded(tail, record.key) != before:
             events += 1
-            if isinstance(message.body, e.ModelCallRequested | e.ToolCallRequested):
-                intents.add((message.body.effect_key, message.body.attempt))
+            intents.take(record.key, message.body)
+            if record.key not in tail.cut_short:
+                letters.take_state(tail.rows[record.key].state)
     rows: dict[str, Row] = {}
-    async for record in _all_records(bootstrap, topic_prefix + CHANGELOG.name):
+    async for record in all_records(bootstrap, topic_prefix + CHANGELOG.name):
         if record.key != PARTITION_ROW_KEY and record.value is not None:
             key, row = record.key.decode(), load_row(record.value)
             # As recovery takes them: a zombie's stale row never replaces one that was folded further.
             if key not in rows or row.inbox_offset >= rows[key].inbox_offset:
                 rows[key] = row
-    tasks: set[tuple[str, int]] = set()
+    tasks: set[Intent] = set()
     for topic in (TASKS_MODEL, TASKS_TOOL):
-        async for record in _all_records(bootstrap, topic_prefix + topic.name):
+        async for record in all_records(bootstrap, topic_prefix + topic.name):
             tasks.add(_task_identity(decode(record.value).body))
+    async for record in all_records(bootstrap, topic_prefix + INBOX.name):
+        with suppress(DecodeError):  # those are dead letters
+            letters.take_input(decode(record.value))
     refolded = {key.decode(): row for key, row in tail.rows.items()}
     return Comparison(
         rows=rows,
@@ -80,9 +103,34 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
             sorted(key for key in refolded.keys() | rows.keys() if not _same(refolded.get(key), rows.get(key)))
         ),
         decisions_cut_short=len(tail.cut_short),
-        tasks_missing=tuple(sorted(intents - tasks)),
-        tasks_unexpected=tuple(sorted(tasks - intents)),
+        tasks_missing=tuple(sorted(intents.wanted - tasks)),
+        tasks_unexpected=tuple(sorted(tasks - intents.places.keys())),
+        letters_missing=letters.missing,
+        letters_unexpected=letters.unexpected,
+        starts_unanswered=letters.unanswered,
     )
+
+
+@dataclass(kw_only=True)
+class _Intents:
+    """What was asked for, and where, and the visits of steps that were cancelled."""
+
+    places: dict[Intent, tuple[bytes, str, int]] = field(default_factory=dict)
+    cancelled: set[tuple[bytes, str, int]] = field(default_factory=set)
+
+    def take(self, key: bytes, event: Record) -> None:
+        """Note what a journal event says about calls."""
+        if isinstance(event, e.ModelCallRequested | e.ToolCallRequested):
+            self.places[event.effect_key, "call", event.attempt] = (key, event.step, event.visit)
+        elif isinstance(event, e.ToolLookupRequested):
+            self.places[event.effect_key, "lookup", event.lookup] = (key, event.step, event.visit)
+        elif isinstance(event, e.StepCancelled):
+            self.cancelled.add((key, event.step, event.visit))
+
+    @property
+    def wanted(self) -> set[Intent]:
+        """Those that somebody must have been asked to make: what was given up at once may never have been sent."""
+        return {intent for intent, place in self.places.items() if place not in self.cancelled}
 
 
 def _folded(tail: Tail, key: bytes) -> int:
@@ -98,12 +146,15 @@ def _same(one: Row | None, other: Row | None) -> bool:
     return one.text == other.text
 
 
-def _task_identity(body: Record) -> tuple[str, int]:
+def _task_identity(body: Record) -> Intent:
+    if isinstance(body, t.LookUpEffect):
+        return body.effect_key, "lookup", body.lookup
     assert isinstance(body, t.RunModelCall | t.RunToolCall)
-    return body.effect_key, body.attempt
+    return body.effect_key, "call", body.attempt
 
 
-async def _all_records(bootstrap: str, topic: str) -> AsyncIterator[Any]:
+async def all_records(bootstrap: str, topic: str) -> AsyncIterator[Any]:
+    """The records of a topic up to its present end. Raises Kafka errors."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:

@@ -1,17 +1,19 @@
-"""Definitions as text: YAML in, a definition or every mistake with its line out."""
+"""A definition as text: YAML in, a definition or every mistake with its line out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import yaml
 from pydantic import ValidationError
 
-from holdfast.streams.core.compile import InvalidDefinition, Problem, problems
+from holdfast.streams.core.compile import Problem, problems
 from holdfast.streams.core.definition import Definition
 from holdfast.streams.core.graph import Path
+from holdfast.streams.core.startable import NOTHING_STARTABLE, Startable, input_problems
 
 SIZE_LIMIT_BYTES = 1_048_576
+STARTING_KINDS = ("child", "schedule")
 
 
 class _Loader(yaml.SafeLoader):
@@ -45,12 +47,78 @@ class InvalidFile(Exception):
         self.problems = located
 
 
-def parse_definition(text: str, file: str, tools: Mapping[str, Mapping[str, object]]) -> Definition:
-    """The definition in a YAML text, with the manifests of the tools that it names pinned into it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A definition file that is a mapping, not checked yet. `places` has line and column by path."""
 
-    Arguments: the text, the name to show in messages, and the known manifests by tool name.
-    Raises InvalidFile with every mistake.
+    file: str
+    data: Mapping[str, object]
+    places: Mapping[Path, tuple[int, int]]
+
+    @property
+    def name(self) -> str:
+        """The name that it gives to its definition; empty if it gives none."""
+        name = self.data.get("name")
+        return name if isinstance(name, str) else ""
+
+    def starts(self) -> Mapping[str, str]:
+        """The steps that start a workflow, and the name of the definition that each of them starts."""
+        steps = {name: step for name, step in self._steps().items() if step.get("kind") in STARTING_KINDS}
+        return {name: started for name, step in steps.items() if isinstance(started := step.get("definition"), str)}
+
+    def definition(
+        self, tools: Mapping[str, Mapping[str, object]], startable: Mapping[str, Startable] = NOTHING_STARTABLE
+    ) -> Definition:
+        """The definition, with what it names of `tools` and of `startable` pinned into it. Raises InvalidFile."""
+        named = self._tools_named()
+        pinned = {
+            "tools": {name: manifest for name, manifest in tools.items() if name in named},
+            "children": {name: startable[name].hash for name in self.starts().values() if name in startable},
+        }
+        try:
+            definition = Definition.model_validate({**self.data, **pinned})
+        except ValidationError as exc:
+            raise self.invalid(_from_pydantic(exc)) from None
+        if found := [*problems(definition), *input_problems(definition, startable)]:
+            raise self.invalid(found)
+        return definition
+
+    def invalid(self, found: Iterable[Problem]) -> InvalidFile:
+        """The exception that says that these mistakes are in the file."""
+        located = [_at(problem, self.places) for problem in found]
+        return InvalidFile(self.file, tuple(sorted(located, key=lambda at: (at.line, at.column))))
+
+    def _steps(self) -> dict[str, dict[str, object]]:
+        steps = self.data.get("steps")
+        found = steps.items() if isinstance(steps, dict) else ()
+        return {name: step for name, step in found if isinstance(step, dict)}
+
+    def _tools_named(self) -> set[str]:
+        named: set[str] = set()
+        for step in self._steps().values():
+            several, undoing = step.get("tools"), step.get("compensate")
+            tools = [step.get("tool"), undoing.get("tool") if isinstance(undoing, dict) else None]
+            tools += several if isinstance(several, list) else []
+            named.update(tool for tool in tools if isinstance(tool, str))
+        return named
+
+
+def parse_definition(
+    text: str,
+    file: str,
+    tools: Mapping[str, Mapping[str, object]],
+    startable: Mapping[str, Startable] = NOTHING_STARTABLE,
+) -> Definition:
+    """The definition in a YAML text, with the tools and the definitions that it names pinned into it.
+
+    Arguments: the text, the name to show in messages, the known manifests by tool name, and the definitions that
+    steps can start, by name. Raises InvalidFile with every mistake.
     """
+    return read_document(text, file).definition(tools, startable)
+
+
+def read_document(text: str, file: str) -> Document:
+    """The mapping that a text holds. Raises InvalidFile if it holds none."""
     if len(text.encode()) > SIZE_LIMIT_BYTES:
         raise InvalidFile(
             file, (_at(Problem(path=(), message="the file is too large", cure="keep it under 1 MiB"), {}),)
@@ -69,31 +137,7 @@ def parse_definition(text: str, file: str, tools: Mapping[str, Mapping[str, obje
     if not isinstance(data, dict):
         problem = Problem(path=(), message="the file is not a mapping", cure="begin with `name:`")
         raise InvalidFile(file, (_at(problem, places),))
-    named = _tools_named(data)
-    pinned = {name: manifest for name, manifest in tools.items() if name in named}
-    try:
-        definition = Definition.model_validate({**data, "tools": pinned})
-        found = tuple(problems(definition))
-        if found:
-            raise InvalidDefinition(found)
-    except ValidationError as exc:
-        found = tuple(_from_pydantic(exc))
-    except InvalidDefinition as exc:
-        found = exc.problems
-    else:
-        return definition
-    located = sorted((_at(problem, places) for problem in found), key=lambda at: (at.line, at.column))
-    raise InvalidFile(file, tuple(located))
-
-
-def _tools_named(data: Mapping[str, object]) -> set[str]:
-    steps = data.get("steps")
-    named: set[str] = set()
-    for step in steps.values() if isinstance(steps, dict) else ():
-        if isinstance(step, dict):
-            several, one = step.get("tools"), step.get("tool")
-            named.update(tool for tool in (several if isinstance(several, list) else [one]) if isinstance(tool, str))
-    return named
+    return Document(file=file, data=data, places=places)
 
 
 def _collect(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> None:

@@ -91,8 +91,20 @@ def letter_meta(cause: Cause, body: Record, workflow_id: str, cause_id: str, on_
 
     Who started the sender is who acts: so nobody approves through a child what they asked for through its parent.
     """
-    meta = engine_meta(cause, body, cause_id, cause.workflow_id, workflow_id)
-    return changed(meta, workflow_id=workflow_id, actor_id=on_behalf_of, definition_name="", definition_hash="")
+    meta = engine_meta(cause, body, cause_id)
+    return changed(
+        meta,
+        event_id=letter_id(type(body), cause.workflow_id, workflow_id),
+        workflow_id=workflow_id,
+        actor_id=on_behalf_of,
+        definition_name="",
+        definition_hash="",
+    )
+
+
+def letter_id(kind: type[Record], sender: str, receiver: str) -> str:
+    """The identity of a letter from one workflow to another: one of each kind is all that they ever owe."""
+    return ids.derived_id(kind.__name__, sender, receiver)
 
 
 def inbox_record(body: Record, meta: EventMeta) -> Outbound:

@@ -14,7 +14,7 @@ from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.record import Message, Record
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.row_table import RowTable
-from holdfast.streams.rows import Row, row_prefix, state_json
+from holdfast.streams.rows import Row, state_json
 
 log = logging.getLogger(__name__)
 POLL_MS = 500
@@ -60,13 +60,12 @@ class Tail:
 
 
 def known_journal_offset(table: RowTable, partition: int) -> int:
-    """The highest journal offset that any row of a partition knows, -1 if none does."""
-    known = table.partition_row(partition).journal_offset
-    store = table.store
-    for key, owner in store.owner.items():
-        if owner == partition:
-            known = max(known, row_prefix(store.data[key]).journal_offset)
-    return known
+    """The journal offset up to which every row of a partition is known, -1 if there is none.
+
+    It is that of the partition's own row, which is written behind all others of its batch. A workflow's row says
+    nothing about the rest: rows of one batch may be several requests, and a kill may come between them.
+    """
+    return table.partition_row(partition).journal_offset
 
 
 async def read_tails(bootstrap: str, journal: str, table: RowTable, partitions: Iterable[int]) -> dict[int, Tail]:

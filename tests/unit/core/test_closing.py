@@ -251,3 +251,26 @@ def test_a_loop_undoes_every_visit() -> None:
         scenario.tool_result(task)
     assert undone == [2, 1, 0]
     assert scenario.state.status == "failed"
+
+
+@pytest.mark.parametrize("names", ["abc", "cba", "bca"])
+def test_the_latest_effect_is_undone_first_whatever_the_steps_are_called(names: str) -> None:
+    steps = {
+        name: {
+            **act(next=following),
+            "compensate": {"tool": "send", "arguments": {"undo": name}, "retry": {"max_attempts": 1}},
+        }
+        for name, following in zip(names, [*names[1:], "hear"], strict=True)
+    }
+    hear = {"kind": "wait", "event": "x", "timeout": "1h", "next": "end"}
+    scenario = Scenario(define({**steps, "hear": hear}))
+    scenario.start()
+    for _ in names:
+        scenario.tool_result(scenario.take(), {"id": 1})
+    scenario.cancel()
+    undone = []
+    while scenario.tasks:
+        task = scenario.take()
+        undone.append(task.arguments["undo"])
+        scenario.tool_result(task)
+    assert undone == list(reversed(names))

@@ -66,6 +66,11 @@ def test_a_mistake_says_what_is_wrong(steps: str, expected: str) -> None:
     assert expected in "\n".join(message for _, message in mistakes(HEAD + steps))
 
 
+def test_the_tool_that_undoes_an_effect_is_pinned_as_well() -> None:
+    text = HEAD + "  a: {kind: tool, tool: look, compensate: {tool: send}, next: b}\n  b: {kind: succeed}\n"
+    assert set(parse_definition(text, "t", TOOLS).tools) == {"look", "send"}
+
+
 def test_an_approval_must_be_about_the_tool_that_is_called() -> None:
     text = HEAD + (
         "  a: {kind: approval, tool: pay, roles: [x], timeout: 1h, next: b}\n"

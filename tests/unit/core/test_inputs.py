@@ -4,6 +4,7 @@ import pytest
 
 from holdfast.schemas import events as e
 from holdfast.schemas import results as res
+from holdfast.streams.core.evolve import SEEN_LIMIT
 from holdfast.streams.core.inputs.requests import EARLY_EVENTS_LIMIT
 from support.scenario import Scenario, define, only
 
@@ -50,6 +51,24 @@ def test_a_workflow_id_is_used_once() -> None:
 def test_the_same_start_twice_changes_nothing() -> None:
     scenario = waiting()
     assert scenario.start(input_id="start-1") == []
+
+
+def test_a_request_that_comes_again_after_many_reports_changes_nothing() -> None:
+    """Ingress admits again what it had not committed when it was killed, however much was folded since."""
+    count = 2 * SEEN_LIMIT
+    names = [f"s{number}" for number in range(count)]
+    steps = {
+        name: {"kind": "tool", "tool": "look", "next": following}
+        for name, following in zip(names, [*names[1:], "pay"], strict=True)
+    }
+    scenario = Scenario(define({**steps, "pay": WAIT}))
+    scenario.start(input_id="start-1")
+    scenario.deliver("paid", input_id="mail-1")
+    for _ in range(count):
+        scenario.tool_result(scenario.take())
+    assert scenario.start(input_id="start-1") == []
+    assert scenario.deliver("paid", input_id="mail-1") == []
+    assert scenario.sent == []
 
 
 def test_an_event_that_the_definition_does_not_name_is_refused() -> None:

@@ -80,6 +80,16 @@ def test_branches_run_at_the_same_time_and_the_step_has_their_results() -> None:
     assert output == {"results": {"crm": "from crm", "mail": "from mail"}, "failures": {}, "first": "mail"}
 
 
+@pytest.mark.parametrize("order", ["abc", "cba", "bca"])
+def test_who_came_first_is_known_whatever_the_names(order: str) -> None:
+    scenario = side_by_side("a", "b", "c")
+    for name in order:
+        succeed(scenario, name)
+    output = scenario.state.outputs["gather"]
+    assert isinstance(output, dict)
+    assert output["first"] == order[0]
+
+
 @pytest.mark.parametrize(("join", "needed"), [("any", 1), (2, 2), ("all", 3), (7, 3)])
 def test_the_step_goes_on_as_soon_as_enough_branches_have_completed(join: Any, needed: int) -> None:
     scenario = side_by_side("a", "b", "c", join=join)

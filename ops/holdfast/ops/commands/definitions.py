@@ -1,164 +1,24 @@
-"""`holdfast apply` and `holdfast definitions`: publish workflow definitions, and read what is published."""
+"""`holdfast definitions`: read what is published."""
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast.ops.commands.acting import Acting, ActorOption, acting
-from holdfast.ops.console import EXIT_REFUSED, CommandError, JsonOption, emit, say
+from holdfast.ops.commands.acting import Acting, acting
+from holdfast.ops.console import CommandError, JsonOption, emit
 
 if TYPE_CHECKING:
-    from holdfast.ops.client import Published
-    from holdfast.streams.core.definition import Definition
-
-HASH_LENGTH = 12
+    from holdfast.ops.published import Published
 
 
 def register(app: typer.Typer) -> None:
-    """Add `holdfast apply` and `holdfast definitions`."""
-    app.command("apply")(apply)
+    """Add `holdfast definitions`."""
     group = typer.Typer(no_args_is_help=True, help="Workflow definitions that are published.")
     group.command("list")(list_)
     group.command("show")(show)
     app.add_typer(group, name="definitions")
-
-
-def apply(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Definitions in YAML.")],
-    tools: Annotated[
-        list[str] | None, typer.Option("--tools", help="A module that declares tools, beside HOLDFAST_TOOL_MODULES.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and compare only; publish nothing.")] = False,
-    actor: ActorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Check definitions and publish them: all of them, or none if one has a mistake. Running workflows keep theirs.
-
-    JSON, one per file: file, name, definition_hash, status (new, new version, unchanged, newest again, invalid; valid
-    if a dry run finds no broker to compare with), mistakes (line, column, place, message, cure).
-
-    Example: holdfast apply workflow.yaml --tools my_project.tools
-    """
-    parsed, mistakes = _parse(files, _manifests(tools or []))
-    if mistakes:
-        _refuse(mistakes, as_json=as_json)
-    results = asyncio.run(_publish(parsed, actor, dry_run=dry_run))
-    if as_json:
-        emit(results, as_json=True)
-        return
-    for result in results:
-        done = " (nothing was published)" if dry_run else ""
-        emit(f"{result['name']} @ {result['definition_hash'][:HASH_LENGTH]}: {result['status']}{done}")
-
-
-def _manifests(modules: Sequence[str]) -> dict[str, dict[str, Any]]:
-    from holdfast.ops.settings import load_settings
-    from holdfast.tools import RegistryError, registry_from_modules
-
-    # Tools of a project usually lie where the command is typed.
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        registry = registry_from_modules(tuple(dict.fromkeys((*load_settings().tool_modules, *modules))))
-    except RegistryError as exc:
-        raise CommandError(str(exc), cure="correct the module, --tools, or HOLDFAST_TOOL_MODULES") from exc
-    return {name: dict(manifest.to_json()) for name, manifest in registry.manifests().items()}
-
-
-def _parse(
-    files: Sequence[Path], manifests: Mapping[str, Mapping[str, object]]
-) -> tuple[dict[Path, "Definition"], dict[Path, list[Any]]]:
-    """The definitions by file, and the mistakes by file. Raises CommandError if two files define one name."""
-    from holdfast.streams.definition_file import InvalidFile, parse_definition
-
-    parsed: dict[Path, Definition] = {}
-    mistakes: dict[Path, list[Any]] = {}
-    for file in files:
-        try:
-            parsed[file] = parse_definition(file.read_text(encoding="utf-8"), str(file), manifests)
-        except UnicodeDecodeError as exc:
-            raise CommandError(f"{file} is not UTF-8 text: {exc}", cure="save it as UTF-8") from exc
-        except InvalidFile as exc:
-            mistakes[file] = list(exc.problems)
-    names: dict[str, Path] = {}
-    for file, definition in parsed.items():
-        if (other := names.setdefault(definition.name, file)) is not file:
-            raise CommandError(f"{other} and {file} both define {definition.name!r}", cure="rename one, or apply one")
-    return parsed, mistakes
-
-
-def _refuse(mistakes: Mapping[Path, Sequence[Any]], *, as_json: bool) -> None:
-    if as_json:
-        rows = [
-            {
-                "file": str(file),
-                "name": "",
-                "definition_hash": "",
-                "status": "invalid",
-                "mistakes": [
-                    {
-                        "line": at.line,
-                        "column": at.column,
-                        "place": ".".join(map(str, at.problem.path)),
-                        "message": at.problem.message,
-                        "cure": at.problem.cure,
-                    }
-                    for at in found
-                ],
-            }
-            for file, found in mistakes.items()
-        ]
-        emit(rows, as_json=True)
-        raise typer.Exit(EXIT_REFUSED)
-    for file, found in mistakes.items():
-        for at in found:
-            say(f"{file}:{at.line}:{at.column}: {at.problem}")
-    count = sum(map(len, mistakes.values()))
-    raise CommandError(f"{count} {'mistake' if count == 1 else 'mistakes'}: nothing was published")
-
-
-async def _publish(parsed: Mapping[Path, "Definition"], actor: str, *, dry_run: bool) -> list[dict[str, Any]]:
-    from holdfast.ops.client import Client, read_definitions
-
-    try:
-        who = acting("", actor)
-        published = await read_definitions(who.bootstrap, who.topic_prefix)
-    except CommandError as exc:
-        if not dry_run:
-            raise
-        say(f"not compared with what is published: {exc}")
-        published = None
-    results = [
-        {
-            "file": str(file),
-            "name": definition.name,
-            "definition_hash": definition.hash,
-            "status": _status(definition, published),
-            "mistakes": [],
-        }
-        for file, definition in parsed.items()
-    ]
-    if not dry_run:
-        async with Client(who.bootstrap, who.topic_prefix, who.tenant, who.actor) as client:
-            for definition, result in zip(parsed.values(), results, strict=True):
-                if result["status"] != "unchanged":
-                    await client.publish(definition)
-    return results
-
-
-def _status(definition: "Definition", published: "Sequence[Published] | None") -> str:
-    if published is None:
-        return "valid"
-    known = [other for other in published if other.name == definition.name]
-    if not known:
-        return "new"
-    same = next((other for other in known if other.hash == definition.hash), None)
-    if same is None:
-        return "new version"
-    return "unchanged" if same.newest else "newest again"
 
 
 def list_(
@@ -171,7 +31,7 @@ def list_(
 
     Example: holdfast definitions list
     """
-    from holdfast.ops.event_text import moment
+    from holdfast.ops.event_text import moment, short_hash
 
     found = [other for other in _read(acting("")) if versions or other.newest]
     rows: list[dict[str, Any]] = [
@@ -190,7 +50,7 @@ def list_(
         emit(rows, as_json=True)
         return
     for row in rows:
-        row["version"] = row["definition_hash"][:HASH_LENGTH] + ("" if row["newest"] else " (old)")
+        row["version"] = short_hash(row["definition_hash"]) + ("" if row["newest"] else " (old)")
         row["published"] = f"{moment(row['published_at_ms'])} by {row['published_by']}"
     emit(rows, table=("name", "version", "published", "steps", "purpose"))
 
@@ -199,7 +59,7 @@ def show(
     name: Annotated[str, typer.Argument(help="NAME for the newest version, NAME@HASH for another.")],
     as_json: JsonOption = False,
 ) -> None:
-    """One definition: its steps and where they lead, and the tools that it pinned.
+    """One definition: its steps and where they lead, and the tools and the definitions that it pinned.
 
     JSON: name, definition_hash, newest, published_at_ms, published_by, body (the definition as it is hashed).
 
@@ -226,7 +86,7 @@ def show(
 
 
 def _read(who: Acting) -> "tuple[Published, ...]":
-    from holdfast.ops.client import read_definitions
+    from holdfast.ops.published import read_definitions
 
     return asyncio.run(read_definitions(who.bootstrap, who.topic_prefix))
 

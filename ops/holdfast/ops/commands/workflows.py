@@ -24,7 +24,7 @@ from holdfast.ops.console import EXIT_REFUSED, CommandError, JsonOption, emit, s
 
 if TYPE_CHECKING:
     from holdfast.ops.answers import Event
-    from holdfast.ops.client import Published
+    from holdfast.ops.published import Published
     from holdfast.schemas.record import Json
 
 ERROR_LIMIT = 400
@@ -66,8 +66,9 @@ def start(
 async def _start(
     who: Acting, name: str, value: "Json", workflow_id: str, timeout_s: float | None, *, as_json: bool
 ) -> None:
-    from holdfast.ops.client import new_workflow_id, read_definitions
+    from holdfast.ops.client import new_workflow_id
     from holdfast.ops.commands.definitions import find
+    from holdfast.ops.published import read_definitions
 
     definition = find(await read_definitions(who.bootstrap, who.topic_prefix), name)
     workflow_id = workflow_id or new_workflow_id(definition.name)

@@ -284,7 +284,7 @@ def _child_problems(definition: d.Definition) -> Iterator[Problem]:
             yield Problem(
                 path=("steps", name, "definition"),
                 message=f"there is no published definition {step.definition!r}",
-                cure="apply that definition first",
+                cure="apply that definition first, or its file in the same call",
             )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from holdfast.schemas import requests as req
 from holdfast.schemas.record import Message, Record
 from holdfast.streams.core.compile import CompiledDefinition
-from holdfast.streams.core.evolve import Cause, short_id
+from holdfast.streams.core.evolve import Cause, folded_before
 from holdfast.streams.core.flow import advance
 from holdfast.streams.core.inputs import HANDLERS
 from holdfast.streams.core.rejections import Rejection, reject
@@ -38,7 +38,7 @@ def decide(
     body = command.body
     if state is None and not isinstance(body, req.StartWorkflow):
         return reject("workflow_not_found", workflow_id=cause.workflow_id)
-    if state is not None and short_id(cause.input_id) in state.seen:
+    if state is not None and folded_before(state, cause.input_id):
         return Decision(events=(), state=state)
     turn = Turn(state, definition, cause, candidate)
     refused = HANDLERS[type(body)](turn, body)

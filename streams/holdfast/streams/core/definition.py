@@ -303,7 +303,7 @@ class Definition(Model):
     which nothing happens to it; what follows when one of them is reached is declared: `fail` at once, `compensate` what
     was done and fail, or `escalate` to a person. `settle` is how long calls that are under way are awaited when the
     workflow ends without its goal. `tools` holds the pinned manifests and `children` the hashes of the definitions that
-    `child` steps name: both are filled in when the definition is applied, never by hand.
+    `child` and `schedule` steps name: both are filled in when the definition is applied, never by hand.
     """
 
     name: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")

@@ -10,6 +10,8 @@ from holdfast.streams.core.state import Parent, Status, WorkflowState
 from holdfast.streams.core.transitions import move
 
 SEEN_LIMIT = 32
+ENGINES_OWN = frozenset({"executor", "timer", "engine"})
+"""Kinds of actors whose inputs are part of the engine's own work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +59,31 @@ def evolve(state: WorkflowState | None, event: Record, cause: Cause) -> Workflow
     if state is None:
         assert isinstance(event, e.WorkflowStarted), f"a journal begins with {type(event).__name__}"
         return _started(event, cause)
-    seen = short_id(cause.input_id)
-    if not state.seen or state.seen[-1] != seen:
-        state = changed(
-            state,
-            seen=(*state.seen, seen)[-SEEN_LIMIT:],
-            updated_at_ms=cause.now_ms,
-            active_at_ms=state.active_at_ms if cause.actor_kind == "timer" else cause.now_ms,
-        )
+    if not folded_before(state, cause.input_id):
+        state = _with_input(state, cause)
     return APPLIERS[type(event)](state, event)
 
 
+def _with_input(state: WorkflowState, cause: Cause) -> WorkflowState:
+    short = (short_id(cause.input_id),)
+    own = cause.actor_kind in ENGINES_OWN
+    return changed(
+        state,
+        seen=(state.seen + short)[-SEEN_LIMIT:] if own else state.seen,
+        asked=state.asked if own else (state.asked + short)[-SEEN_LIMIT:],
+        updated_at_ms=cause.now_ms,
+        active_at_ms=state.active_at_ms if cause.actor_kind == "timer" else cause.now_ms,
+    )
+
+
+def folded_before(state: WorkflowState, input_id: str) -> bool:
+    """True if an input is one of the last that led to events."""
+    short = short_id(input_id)
+    return short in state.seen or short in state.asked
+
+
 def _started(event: e.WorkflowStarted, cause: Cause) -> WorkflowState:
-    return WorkflowState(
+    state = WorkflowState(
         tenant=cause.tenant,
         workflow_id=cause.workflow_id,
         definition_name=cause.definition_name,
@@ -85,10 +99,8 @@ def _started(event: e.WorkflowStarted, cause: Cause) -> WorkflowState:
         depth=event.depth,
         start_step=event.start_step,
         idle_timeout_ms=event.idle_timeout_ms,
-        updated_at_ms=cause.now_ms,
-        active_at_ms=cause.now_ms,
-        seen=(short_id(cause.input_id),),
     )
+    return _with_input(state, cause)
 
 
 def _parent(event: e.WorkflowStarted) -> Parent | None:

@@ -263,7 +263,8 @@ class WorkflowState:
     """One workflow.
 
     `active` has the step runs that have not ended, by step name; `outputs` the last output of each step that ended;
-    `early_events` the events that nobody waited for yet, oldest first; `seen` short ids of the last inputs folded.
+    `early_events` the events that nobody waited for yet, oldest first; `seen` has short ids of the last inputs folded
+    that the engine's own parts sent, `asked` of the last ones from outside: a thousand reports do not push those out.
     `parent` is the workflow that started this one, `depth` how many stand above it; `children` has the workflows that
     this one started and that have not ended, by id. `compensations` has what can be undone, oldest first, by
     `step.visit`; `closing` is set once the workflow is on its way to an end that is not its goal. `updated_at_ms`
@@ -298,6 +299,7 @@ class WorkflowState:
     paused_at_ms: int = 0
     early_events: tuple[ReceivedEvent, ...] = ()
     seen: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     output: Json = None
     error_class: str = ""
     error_message: str = ""
