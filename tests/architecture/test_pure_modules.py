@@ -15,7 +15,7 @@ from support.tidy import ROOT
 ALLOWED = {
     *("dataclasses", "enum", "typing", "collections", "functools", "itertools", "math", "re", "hashlib", "operator"),
     *("datetime", "zoneinfo", "pydantic", "cel_expr_python", "jsonschema", "orjson"),
-    *("cronsim", "importlib"),
+    *("cronsim", "importlib", "google", "difflib"),
 }
 PURE_PACKAGES = ("holdfast.streams.core",)
 PURE_MODULES = {

@@ -22,6 +22,7 @@ COMMANDS = (
     "demo",
     "workflows",
     "operators",
+    "lint",
     "apply",
     "definitions",
     "approvals",

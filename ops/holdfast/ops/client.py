@@ -85,7 +85,8 @@ class Client:
 
         Raises CommandError if something is not published, or does not take the input that it would get.
         """
-        from holdfast.streams.core.startable import input_problems, unpinned
+        from holdfast.streams.core.lint.company_rules import Company, company_findings
+        from holdfast.streams.core.startable import unpinned
 
         if not (wanted := unpinned(definition)):
             return definition
@@ -93,7 +94,9 @@ class Client:
         if missing := sorted(wanted - startable.keys()):
             raise CommandError(f"{definition.name} starts {', '.join(missing)}, which is not published")
         pinned = {**definition.children, **{name: startable[name].hash for name in sorted(wanted)}}
-        problems = [str(problem) for problem in input_problems(definition, {name: startable[name] for name in wanted})]
+        started = {name: startable[name] for name in wanted}
+        company = Company(name=definition.name, definition=definition, startable=started)
+        problems = [str(problem) for problem in company_findings(company)]
         if problems:
             raise CommandError(f"{definition.name} cannot be published: {'; '.join(problems)}")
         return definition.model_copy(update={"children": pinned})

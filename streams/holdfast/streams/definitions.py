@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.definitions import DefinitionPublished
 from holdfast.schemas.topics import DEFINITIONS
-from holdfast.streams.core.compile import CompiledDefinition, InvalidDefinition, compile_definition
+from holdfast.streams.core.compile import CompiledDefinition, InvalidDefinition, compile_published
 from holdfast.streams.core.definition import Definition
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class DefinitionReader:
             return
         try:
             published = cast("DefinitionPublished", decode(value).body)
-            compiled = compile_definition(Definition.model_validate(published.body))
+            compiled = compile_published(Definition.model_validate(published.body))
         except (DecodeError, InvalidDefinition, ValueError) as exc:
             # Workflows of such a definition are refused by name; the rest goes on.
             log.error("definition at offset %s cannot be used: %s", offset, exc)

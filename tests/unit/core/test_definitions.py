@@ -54,12 +54,12 @@ def test_every_mistake_is_listed_at_once_with_its_line() -> None:
     ("steps", "expected"),
     [
         ("  a: {kind: sleep, for: 5s, next: a}\n", "no path leads from here to an end"),
-        ("  a: {kind: wait, event: x, next: b}\n  b: {kind: succeed}\n", "Field required"),
+        ("  a: {kind: wait, event: x, next: b}\n  b: {kind: succeed}\n", "has no `timeout`"),
         ("  a: {kind: dance, next: b}\n", "does not match any of the expected tags"),
         ("  a: {kind: tool, tool: send, approved_by: b, next: b}\n  b: {kind: succeed}\n", "is not an approval step"),
         ("  a: {kind: succeed, output: '${1 +'}\n", "is not closed"),
         ("  a: {kind: sleep, for: soon, next: b}\n  b: {kind: succeed}\n", "'soon' is not a duration"),
-        ("  a: {kind: succeed, outptu: 1}\n", "Extra inputs are not permitted"),
+        ("  a: {kind: succeed, outptu: 1}\n", "there is no key `outptu` here"),
     ],
 )
 def test_a_mistake_says_what_is_wrong(steps: str, expected: str) -> None:
@@ -79,7 +79,9 @@ def test_an_approval_must_be_about_the_tool_that_is_called() -> None:
     assert mistakes(text) == [(6, "'a' approves 'pay', not 'send'")]
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "name: [\n", "a: &x 1\nb: *y\n"])
+@pytest.mark.parametrize(
+    "text", ["", "- a\n- b\n", "a: &x {b: *x}\n", "a: \u0001\n", "[" * 5_000, "name: [\n", "a: &x 1\nb: *y\n"]
+)
 def test_text_that_is_not_a_definition_is_refused_with_a_sentence(text: str) -> None:
     assert mistakes(text)
 
@@ -91,7 +93,9 @@ def test_words_that_old_yaml_takes_for_booleans_and_dates_are_text() -> None:
 
 
 def test_a_workflow_without_a_deadline_is_refused() -> None:
-    assert mistakes("name: test\nstart: a\nsteps:\n  a: {kind: succeed}\n") == [(1, "Field required")]
+    assert mistakes("name: test\nstart: a\nsteps:\n  a: {kind: succeed}\n") == [
+        (1, "the workflow has no `deadline`, so it could go on for ever")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_a_sleep_can_end_at_a_time(until: str, due_ms: int) -> None:
 
 
 def test_a_sleep_until_nonsense_fails_the_workflow_with_a_sentence() -> None:
-    scenario = started({"nap": {"kind": "sleep", "until": "soon", "next": "end"}})
+    scenario = started({"nap": {"kind": "sleep", "until": "${'so' + 'on'}", "next": "end"}})
     assert only(scenario.last, e.WorkflowFailed).error_class == "expression_error"
 
 

@@ -1,7 +1,6 @@
 """`holdfast apply`: publish workflow definitions, with the tools and the definitions that they name pinned."""
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,43 +36,27 @@ def apply(
 
     JSON, one per file, what others start first: file, name, definition_hash, children (the hashes of what it starts, by
     name), status (new, new version, unchanged, newest again, invalid; valid if a dry run finds no broker to compare
-    with), mistakes (line, column, place, message, cure).
+    with), mistakes and warnings (line, column, severity, rule, place, message, cure).
 
     Example: holdfast apply workflow.yaml --tools my_project.tools
     """
-    texts = {str(file): _text(file) for file in files}
-    asyncio.run(_apply(texts, _manifests(tools or []), actor, dry_run=dry_run, as_json=as_json))
+    from holdfast.ops.definition_files import manifests_of, text_of
 
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as exc:
-        raise CommandError(f"{file} is not UTF-8 text: {exc}", cure="save it as UTF-8") from exc
-
-
-def _manifests(modules: Sequence[str]) -> dict[str, dict[str, Any]]:
-    from holdfast.ops.settings import load_settings
-    from holdfast.tools import RegistryError, registry_from_modules
-
-    # Tools of a project usually lie where the command is typed.
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        registry = registry_from_modules(tuple(dict.fromkeys((*load_settings().tool_modules, *modules))))
-    except RegistryError as exc:
-        raise CommandError(str(exc), cure="correct the module, --tools, or HOLDFAST_TOOL_MODULES") from exc
-    return {name: dict(manifest.to_json()) for name, manifest in registry.manifests().items()}
+    texts = {str(file): text_of(file) for file in files}
+    asyncio.run(_apply(texts, manifests_of(tools or []), actor, dry_run=dry_run, as_json=as_json))
 
 
 async def _apply(
     texts: Mapping[str, str], manifests: Mapping[str, Mapping[str, object]], actor: str, *, dry_run: bool, as_json: bool
 ) -> None:
+    from holdfast.ops.definition_files import finding_rows
     from holdfast.ops.published import startable_of
-    from holdfast.streams.definition_set import InvalidFiles, parse_definitions
+    from holdfast.streams.definition_set import InvalidFiles, accepted, inspect_definitions
 
     published, unreachable = await _published()
+    inspections = inspect_definitions(texts, manifests, startable_of(published))
     try:
-        parsed = parse_definitions(texts, manifests, startable_of(published))
+        parsed = accepted(inspections, list(texts))
     except InvalidFiles as exc:
         if unreachable is not None:
             say(f"what is published is not known: {unreachable}")
@@ -90,6 +73,7 @@ async def _apply(
             "children": dict(definition.children),
             "status": "valid" if unreachable is not None else _status(definition, published),
             "mistakes": [],
+            "warnings": finding_rows(inspections[file].findings),
         }
         for file, definition in parsed.items()
     ]
@@ -136,6 +120,7 @@ def _status(definition: "Definition", published: "Sequence[Published]") -> str:
 def _say(
     results: Sequence[Mapping[str, Any]], published: "Sequence[Published]", *, dry_run: bool, as_json: bool
 ) -> None:
+    from holdfast.ops.definition_files import finding_line
     from holdfast.ops.event_text import short_hash
 
     if as_json:
@@ -146,6 +131,8 @@ def _say(
             emit(f"{result['name']} @ {short_hash(result['definition_hash'])}: {result['status']}{done}")
             for name, hash_ in result["children"].items():
                 emit(f"  starts {name} @ {short_hash(hash_)}")
+            for row in result["warnings"]:
+                say(finding_line(result["file"], row))
     for name, started in left_behind({result["name"]: result["definition_hash"] for result in results}, published):
         say(f"{name} starts {started} as it was before: apply the file of {name} again to change that")
 
@@ -162,6 +149,8 @@ def left_behind(applied: Mapping[str, str], published: "Sequence[Published]") ->
 
 
 def _refused(mistakes: "Mapping[str, Sequence[Located]]", *, as_json: bool) -> Exception:
+    from holdfast.ops.definition_files import finding_line, finding_rows
+
     if as_json:
         rows = [
             {
@@ -170,23 +159,15 @@ def _refused(mistakes: "Mapping[str, Sequence[Located]]", *, as_json: bool) -> E
                 "definition_hash": "",
                 "children": {},
                 "status": "invalid",
-                "mistakes": [
-                    {
-                        "line": at.line,
-                        "column": at.column,
-                        "place": ".".join(map(str, at.problem.path)),
-                        "message": at.problem.message,
-                        "cure": at.problem.cure,
-                    }
-                    for at in found
-                ],
+                "mistakes": finding_rows(found),
+                "warnings": [],
             }
             for file, found in mistakes.items()
         ]
         emit(rows, as_json=True)
         return typer.Exit(EXIT_REFUSED)
     for file, found in mistakes.items():
-        for at in found:
-            say(f"{file}:{at.line}:{at.column}: {at.problem}")
+        for row in finding_rows(found):
+            say(finding_line(file, row))
     count = sum(map(len, mistakes.values()))
     return CommandError(f"{count} {'mistake' if count == 1 else 'mistakes'}: nothing was published")

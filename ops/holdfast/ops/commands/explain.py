@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    code: Annotated[str, typer.Argument(help="A code of a refusal, error, dead letter, audit or outage.")] = "",
+    code: Annotated[
+        str, typer.Argument(help="A code of a refusal, error, dead letter, audit or outage, or a rule.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Say what a code means and what to do about it; without a code, list them all.
@@ -24,11 +26,13 @@ def explain(
     JSON: code, kind, meaning, cure. Example: holdfast explain self_approval
     """
     from holdfast.ops.cures import EXPLANATIONS
+    from holdfast.ops.lint_page import rule_explanations
 
+    explanations = {**EXPLANATIONS, **rule_explanations()}
     if not code:
-        emit([asdict(known) for known in EXPLANATIONS.values()], table=("code", "kind", "meaning"), as_json=as_json)
+        emit([asdict(known) for known in explanations.values()], table=("code", "kind", "meaning"), as_json=as_json)
         return
-    known = EXPLANATIONS.get(code) or (EXPLANATIONS["unwritable"] if code.startswith(CLICKHOUSE_PREFIX) else None)
+    known = explanations.get(code) or (EXPLANATIONS["unwritable"] if code.startswith(CLICKHOUSE_PREFIX) else None)
     if known is None:
         raise CommandError(
             f"{code!r} is not a code of the engine: tools and `fail` steps may give their own",

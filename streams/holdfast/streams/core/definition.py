@@ -129,7 +129,7 @@ class ApprovalStep(_Working):
     kind: Literal["approval"]
     tool: str
     arguments: dict[str, Json] = Field(default_factory=dict)
-    roles: tuple[str, ...] = Field(min_length=1)
+    roles: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(min_length=1)
     summary: str = ""
     timeout_ms: DurationMs = Field(alias="timeout")
 

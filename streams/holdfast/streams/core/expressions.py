@@ -19,7 +19,6 @@ Template = Callable[[Scope], Json]
 _DYNAMIC = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _ENVIRONMENT = cel.NewEnv(variables={"input": cel.Type.DYN, "steps": _DYNAMIC, "vars": _DYNAMIC, "workflow": _DYNAMIC})
 _JSON_TYPES = frozenset({"BOOL", "INT", "UINT", "DOUBLE", "STRING", "NULL_TYPE", "NULL", "DYN"})
-_STEP_REFERENCE = re.compile(r"\bsteps\.([a-z][a-z0-9_]*)")
 _LOCATION = re.compile(r"<input>:(\d+):(\d+): ")
 
 
@@ -32,10 +31,7 @@ def compile_expression(source: str) -> Template:
 
     Raises ExpressionError if the expression does not compile; the function raises it if evaluation fails.
     """
-    try:
-        expression = _ENVIRONMENT.compile(source)
-    except RuntimeError as exc:
-        raise ExpressionError(_compile_error(source, str(exc))) from None
+    expression = _compiled(source)
 
     def evaluate(scope: Scope) -> Json:
         try:
@@ -51,6 +47,15 @@ def compile_expression(source: str) -> Template:
         return result
 
     return evaluate
+
+
+def serialized_tree(source: str) -> bytes:
+    """The syntax tree of an expression: a `google.protobuf.Any` that holds a `cel.expr.CheckedExpr`.
+
+    Raises ExpressionError if the expression does not compile.
+    """
+    tree: bytes = _compiled(source).serialize()
+    return tree
 
 
 def compile_template(template: Json) -> Template:
@@ -81,9 +86,11 @@ def expressions_in(template: Json) -> list[str]:
     return []
 
 
-def steps_in(source: str) -> set[str]:
-    """The steps whose output an expression reads."""
-    return set(_STEP_REFERENCE.findall(source))
+def _compiled(source: str) -> cel.Expression:
+    try:
+        return _ENVIRONMENT.compile(source)
+    except RuntimeError as exc:
+        raise ExpressionError(_compile_error(source, str(exc))) from None
 
 
 def _compile_text(text: str) -> Template:

@@ -1,0 +1,57 @@
+"""Rules about limits of time and number: nothing waits for ever, and limits can take effect."""
+
+from collections.abc import Iterator
+
+from holdfast.streams.core import definition as d
+from holdfast.streams.core.lint.rule import Hit, Rule, Severity
+from holdfast.streams.core.lint.subject import Subject
+
+
+def _no_limit(subject: Subject) -> Iterator[Hit]:
+    for name, step in subject.steps.items():
+        if isinstance(step, d._Working) and step.timeout_ms == 0:
+            yield Hit(("steps", name, "timeout"), "a timeout of 0 is none: the step could wait for ever")
+        if isinstance(step, d.ToolStep) and step.compensate is not None and step.compensate.timeout_ms == 0:
+            yield Hit(("steps", name, "compensate", "timeout"), "a timeout of 0 is none: undoing could wait for ever")
+
+
+def _limit_beyond_deadline(subject: Subject) -> Iterator[Hit]:
+    deadline_ms = subject.definition.deadline_ms
+    for name, step in subject.steps.items():
+        if isinstance(step, d.SleepStep) and (step.for_ms or 0) >= deadline_ms:
+            yield Hit(("steps", name, "for"), "the workflow's deadline comes before the step wakes up")
+        if isinstance(step, d._Working) and "timeout_ms" in step.model_fields_set and step.timeout_ms > deadline_ms:
+            yield Hit(("steps", name, "timeout"), "the workflow's deadline comes before this limit")
+
+
+def _join_beyond_branches(subject: Subject) -> Iterator[Hit]:
+    for name, step in subject.steps.items():
+        if isinstance(step, d.ParallelStep) and isinstance(step.join, int) and step.join > len(step.branches):
+            yield Hit(
+                ("steps", name, "join"), f"{step.join} branches have to complete, and there are {len(step.branches)}"
+            )
+
+
+LIMIT_RULES: tuple[Rule[Subject], ...] = (
+    Rule(
+        name="no_limit",
+        severity=Severity.ERROR,
+        sentence="A step has `timeout: 0`, which is no limit.",
+        cure="say how long it may take, such as 30s, 12h or 7d",
+        check=_no_limit,
+    ),
+    Rule(
+        name="limit_beyond_deadline",
+        severity=Severity.WARNING,
+        sentence="A step may take longer than the workflow's `deadline`, so its own limit never takes effect.",
+        cure="shorten it, or raise `deadline`",
+        check=_limit_beyond_deadline,
+    ),
+    Rule(
+        name="join_beyond_branches",
+        severity=Severity.WARNING,
+        sentence="`join` asks for more branches than there are.",
+        cure="write `join: all`, or the number that is meant",
+        check=_join_beyond_branches,
+    ),
+)
