@@ -19,11 +19,12 @@ from holdfast.schemas.reports import (
     ClaimTask,
     ExtendLease,
     ReleaseTask,
+    ReportLookup,
     ReportTaskFailure,
     ReportToolResult,
 )
 from holdfast.schemas.tasks import GrantTask, RunToolCall
-from support.executors import Fleet, Orchestrator, eventually, tool_task
+from support.executors import Fleet, Orchestrator, eventually, search_task, stop, tool_task
 
 LEASE_MS = 4_000
 
@@ -415,3 +416,218 @@ async def test_a_call_that_ignores_its_cancellation_does_not_keep_a_stopping_exe
     executor.process.send_signal(signal.SIGTERM)
     assert executor.wait(40) == 70
     assert "did not stop within" in executor.said()
+
+
+async def test_a_search_says_what_it_found_and_where_it_looked(fleet: Fleet, orchestrator: Orchestrator) -> None:
+    executor = fleet.tools()
+    call = tool_task("post", {"text": "hi", "before_ms": 0, "after_ms": 0}, effect="lookup", lease_ms=LEASE_MS)
+    search = search_task("post", call.arguments)
+    await orchestrator.send(search)
+    (nothing,) = await orchestrator.wait_for(ReportLookup)
+    assert (nothing.found, nothing.result, nothing.evidence) == (False, None, "the file has no such letter")
+    assert (nothing.effect_key, nothing.attempt, nothing.lookup) == (call.effect_key, 1, 1)
+    assert nothing.executor_id == executor.id
+
+    await orchestrator.send(call)
+    await orchestrator.wait_for(ClaimTask)
+    await orchestrator.send(grant(call, executor.id))
+    await orchestrator.wait_for(ReportToolResult)
+    await orchestrator.send(search_task("post", call.arguments, lookup=2))
+    (_, found) = await orchestrator.wait_for(ReportLookup, 2)
+    assert (found.found, found.result, found.lookup) == (True, {"text": "hi"}, 2)
+    assert found.evidence == f"{call.effect_key} stands in the file"
+    assert [type(report.body) for report in orchestrator.reports].count(ClaimTask) == 1, "a search is not claimed"
+
+
+async def test_every_way_in_which_a_search_fails_is_reported_with_its_class(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    fleet.tools()
+    cases = [
+        (search_task("nobody_has_it", {}, n=0), "unknown_tool"),
+        (search_task("slow_keyed", {"ms": 1}, n=1), "no_lookup"),
+        (search_task("odd", {"how": 7}, n=2), "invalid_arguments"),
+        (search_task("odd", {"how": "boom"}, n=3), "tool_error"),
+        (search_task("odd", {"how": "known"}, n=4), "no_entry"),
+        (search_task("odd", {"how": "lie"}, n=5), "invalid_result"),
+        (search_task("odd", {"how": "slow"}, n=6, timeout_ms=300), "timeout"),
+        (search_task("odd", {"how": "nothing"}, n=7), ""),
+    ]
+    for search, _ in cases:
+        await orchestrator.send(search)
+    reports = {report.effect_key: report for report in await orchestrator.wait_for(ReportLookup, len(cases))}
+    assert {key: report.error_class for key, report in reports.items()} == {
+        search.effect_key: expected for search, expected in cases
+    }
+    assert not any(report.found for report in reports.values())
+
+
+async def test_a_search_waits_for_its_time_without_a_slot(fleet: Fleet, orchestrator: Orchestrator) -> None:
+    fleet.tools(slots=1)
+    await orchestrator.send(tool_task("slow_read", {"ms": 1}))
+    await orchestrator.wait_for(ReportToolResult)  # it takes tasks by now
+    search = search_task("odd", {"how": "nothing"}, n=1, not_before_in_ms=4_000)
+    await orchestrator.send(search)
+    await orchestrator.send(search)  # delivered twice, made once
+    await orchestrator.send(tool_task("slow_read", {"ms": 1}, n=2))
+    await orchestrator.wait_for(ReportLookup)
+    await orchestrator.settle(0.5)
+    assert [type(report.body) for report in orchestrator.reports] == [ReportToolResult, ReportToolResult, ReportLookup]
+    assert orchestrator.records[-1].timestamp >= search.not_before_at_ms
+
+
+async def test_a_search_that_its_executor_does_not_get_to_is_made_by_the_next(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    first = fleet.tools(instance_id="stable")
+    await orchestrator.send(tool_task("slow_read", {"ms": 1}))
+    await orchestrator.wait_for(ReportToolResult)  # it takes tasks by now
+    await orchestrator.send(search_task("odd", {"how": "nothing"}, n=1, not_before_in_ms=8_000))
+    await orchestrator.settle(1.0)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.wait() == 0, "a search that waits keeps nobody from stopping"
+    second = fleet.tools(instance_id="stable")
+    (report,) = await orchestrator.wait_for(ReportLookup)
+    assert report.executor_id == second.id
+
+
+async def test_a_call_that_nobody_waits_for_is_cut_off_only_if_it_changes_nothing(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    fleet.tools()
+    read = tool_task("slow_read", {"ms": 60_000}, n=1)
+    effect = tool_task("slow_keyed", {"ms": 1_500}, effect="keyed", lease_ms=2_000, n=2)
+    for task in (read, effect):
+        await orchestrator.send(task)
+    await eventually(lambda: fleet.begun(read.effect_key) and fleet.begun(effect.effect_key))
+    for task in (read, effect):
+        await orchestrator.send(stop(task))
+    (failure,) = await orchestrator.wait_for(ReportTaskFailure)
+    assert (failure.effect_key, failure.error_class, failure.outcome_unknown) == (read.effect_key, "withdrawn", False)
+    (result,) = await orchestrator.wait_for(ReportToolResult)
+    assert result.effect_key == effect.effect_key, "late, and yet it says what there is to undo"
+    assert not orchestrator.of(ExtendLease), "a lease that nobody keeps is not extended"
+
+
+async def test_a_function_in_a_thread_may_listen_and_give_up_before_it_acts(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    fleet.tools(slots=1)
+    task = tool_task("patient", {"ms": 60_000}, effect="keyed", timeout_ms=60_000)
+    await orchestrator.send(task)
+    await eventually(lambda: fleet.begun(task.effect_key))
+    await orchestrator.send(stop(task))
+    (failure,) = await orchestrator.wait_for(ReportTaskFailure)
+    assert (failure.error_class, failure.outcome_unknown, failure.retryable) == ("cancelled", False, False)
+    assert [what for what, *_ in fleet.probes()] == ["begin", "cancelled"]
+
+
+async def test_a_thread_that_listens_gives_its_slot_back_when_its_time_is_over(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    fleet.tools(slots=1)
+    await orchestrator.send(tool_task("patient", {"ms": 60_000}, effect="keyed", timeout_ms=300))
+    (failure,) = await orchestrator.wait_for(ReportTaskFailure)
+    assert (failure.error_class, failure.outcome_unknown) == ("timeout", True)
+    await orchestrator.send(tool_task("slow_read", {"ms": 1}, n=1))
+    await orchestrator.wait_for(ReportToolResult)
+
+
+async def test_a_claimed_call_that_was_withdrawn_before_its_grant_never_begins(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    executor = fleet.tools(slots=1)
+    task = tool_task("slow_once", {"ms": 1}, effect="once", lease_ms=60_000)
+    await orchestrator.send(task)
+    await orchestrator.wait_for(ClaimTask)
+    await orchestrator.send(stop(task))
+    await orchestrator.send(tool_task("slow_read", {"ms": 1}, n=1))
+    await orchestrator.wait_for(ReportToolResult)
+    await orchestrator.send(grant(task, executor.id))
+    await orchestrator.settle(0.5)
+    assert fleet.begun(task.effect_key) == 0
+    assert {type(report.body) for report in orchestrator.reports} == {ClaimTask, ReportToolResult}
+
+
+async def test_a_call_that_was_withdrawn_while_it_waited_for_a_slot_or_before_it_came_never_begins(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    fleet.tools(slots=1)
+    busy, queued, to_come, after = (tool_task("patient", {"ms": 1_500}, effect="keyed", n=n) for n in range(4))
+    await orchestrator.send(busy)
+    await eventually(lambda: fleet.begun(busy.effect_key))
+    await orchestrator.send(queued)
+    for task in (queued, to_come):
+        await orchestrator.send(stop(task))
+    await orchestrator.wait_for(ReportToolResult)
+    for task in (to_come, after):
+        await orchestrator.send(task)
+    await orchestrator.wait_for(ReportToolResult, 2)
+    await orchestrator.settle(0.5)
+    assert {key for what, _, key, *_ in fleet.probes() if what == "begin"} == {busy.effect_key, after.effect_key}
+    assert {type(report.body) for report in orchestrator.reports} == {ReportToolResult}
+
+
+def claims_of(orchestrator: Orchestrator) -> list[str]:
+    return [report.meta.event_id for report in orchestrator.reports if isinstance(report.body, ClaimTask)]
+
+
+async def test_a_claim_that_is_refused_frees_its_slot_and_the_task_is_taken_up_when_it_is_sent_again(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    """The workflow is paused: the fold refuses the claim, and sends the same attempt again when it goes on."""
+    executor = fleet.tools(slots=1)
+    task = tool_task("slow_once", {"ms": 1}, effect="once", lease_ms=60_000)
+    await orchestrator.send(task)
+    await orchestrator.wait_for(ClaimTask)
+    await orchestrator.send(stop(task, "workflow_held"), cause_id=claims_of(orchestrator)[0])
+    other = tool_task("slow_read", {"ms": 1}, n=1)
+    await orchestrator.send(other)
+    await orchestrator.wait_for(ReportToolResult, effect_key=other.effect_key)
+    assert not orchestrator.of(ReleaseTask), "a claim that was refused is nothing to give back"
+
+    await orchestrator.send(task)
+    await orchestrator.wait_for(ClaimTask, 2)
+    first, second = claims_of(orchestrator)
+    assert first != second, "else the fold would take the second claim for a repeat of the first"
+    await orchestrator.send(stop(task, "workflow_held"), cause_id=first)  # again, late
+    await orchestrator.send(grant(task, executor.id))
+    await orchestrator.wait_for(ReportToolResult, effect_key=task.effect_key)
+    assert fleet.begun(task.effect_key) == 1
+
+
+async def test_a_task_that_is_sent_again_while_its_claim_is_unanswered_is_claimed_again(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    """Word of the refusal can be lost with the orchestrator that would have sent it."""
+    executor = fleet.tools(slots=2)
+    task = tool_task("slow_once", {"ms": 1}, effect="once", lease_ms=60_000)
+    await orchestrator.send(task)
+    await orchestrator.wait_for(ClaimTask)
+    await orchestrator.send(task)
+    await orchestrator.wait_for(ClaimTask, 2)
+    first, second = claims_of(orchestrator)
+    await orchestrator.send(stop(task, "workflow_held"), cause_id=first)  # of the claim before the last
+    await orchestrator.send(grant(task, executor.id))
+    await orchestrator.wait_for(ReportToolResult)
+    assert first != second
+    assert fleet.begun(task.effect_key) == 1
+
+
+async def test_a_call_that_had_begun_when_its_claim_was_refused_goes_on_and_is_claimed_when_it_is_sent_again(
+    fleet: Fleet, orchestrator: Orchestrator
+) -> None:
+    fleet.tools()
+    task = tool_task("slow_keyed", {"ms": 4_000}, effect="keyed", lease_ms=2_000)
+    await orchestrator.send(task)
+    await eventually(lambda: fleet.begun(task.effect_key))
+    await orchestrator.wait_for(ClaimTask)
+    await orchestrator.send(stop(task, "workflow_held"), cause_id=claims_of(orchestrator)[0])
+    await orchestrator.settle(1.5)
+    before = len(orchestrator.of(ExtendLease))
+    assert before < 2, "nobody keeps a lease for it"
+    await orchestrator.send(task)
+    await orchestrator.wait_for(ClaimTask, 2)
+    await orchestrator.wait_for(ReportToolResult)
+    assert len(orchestrator.of(ExtendLease)) > before
+    assert fleet.begun(task.effect_key) == 1

@@ -21,7 +21,7 @@ from holdfast.streams.executor.attempt import Stop, Task
 from holdfast.streams.executor.config import ModelEndpoint, ModelPrice
 from holdfast.streams.executor.model_calls import ModelCalls
 from holdfast.streams.executor.outcomes import Failure, ModelAnswer, Outcome
-from support.executors import Fleet, Orchestrator, eventually
+from support.executors import Fleet, Orchestrator, eventually, stop
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEY = "sk-very-secret"
@@ -107,8 +107,8 @@ async def raw() -> AsyncIterator[RawServer]:
 async def ask(server: RawServer, body: RunModelCall | None = None, **endpoint: Any) -> Outcome:
     settings = {"base_url": server.url, "api_key": KEY, "model": "m-1", **endpoint}
     async with ModelCalls(ModelEndpoint(**settings)) as calls:
-        act = calls.prepare(message(body or task()))
-        return act if isinstance(act, Failure) else await act()
+        prepared = calls.prepare(message(body or task()))
+        return prepared if isinstance(prepared, Failure) else await prepared.act()
 
 
 def error(code: str, text: str = "no") -> dict[str, Any]:
@@ -398,13 +398,29 @@ async def test_every_scripted_fault_reaches_the_fold_as_its_class(
     found = {}
     for n, kind in enumerate(expected):
         model.add_fault({"kind": kind, "retry_after": "7", "delay_ms": 900 if kind == "delay" else 0})
-        body = task(n=n, lease_ms=30_000, timeout_ms=400)
+        body = task(n=n, lease_ms=30_000, timeout_ms=400 if kind == "delay" else 20_000)
         await orchestrator.send(body)
         (failure,) = await orchestrator.wait_for(ReportTaskFailure, effect_key=body.effect_key)
         found[kind] = failure.error_class
         assert failure.retry_after_ms == (7_000 if kind == "rate_limit" else 0)
         model.request("GET", "/v1/models")
     assert found == expected
+
+
+async def test_a_model_call_that_nobody_waits_for_any_more_is_cut_off(
+    fleet: Fleet, orchestrator: Orchestrator, model: ScriptedModel
+) -> None:
+    fleet.models({"base_url": model.base_url, "model": "scripted"}, slots=1)
+    model.add_fault({"kind": "delay", "delay_ms": 60_000})
+    body, after = task(lease_ms=30_000, timeout_ms=60_000), task(n=1, lease_ms=30_000)
+    await orchestrator.send(body)
+    await eventually(model.paid_calls)
+    await orchestrator.send(stop(body))
+    (failure,) = await orchestrator.wait_for(ReportTaskFailure)
+    assert (failure.error_class, failure.outcome_unknown) == ("withdrawn", False)
+    assert failure.duration_ms < 30_000
+    await orchestrator.send(after)
+    await orchestrator.wait_for(ReportModelResult, effect_key=after.effect_key)
 
 
 async def test_a_killed_executor_loses_at_most_the_call_it_was_making_and_it_is_on_record_as_paid(

@@ -16,7 +16,7 @@ from aiokafka.structs import ConsumerRecord
 from holdfast.ops.embedded.tether import spawn
 from holdfast.schemas import codec, headers, ids, topics
 from holdfast.schemas.record import EventMeta, Json, Message, Record
-from holdfast.schemas.tasks import GrantTask, RunModelCall, RunToolCall
+from holdfast.schemas.tasks import WITHDRAWN, GrantTask, LookUpEffect, RunModelCall, RunToolCall, StopTask
 
 T = TypeVar("T")
 SUPPORT = Path(__file__).parent
@@ -24,7 +24,9 @@ TENANT = "acme"
 TOPIC_OF: dict[type[Record], topics.Topic] = {
     RunToolCall: topics.TASKS_TOOL,
     RunModelCall: topics.TASKS_MODEL,
+    LookUpEffect: topics.TASKS_TOOL,
     GrantTask: topics.GRANTS,
+    StopTask: topics.GRANTS,
 }
 
 
@@ -118,7 +120,9 @@ class Orchestrator:
         await self._producer.stop()
         await self._consumer.stop()
 
-    async def send(self, body: Record, *, workflow_id: str = "w1", topic: topics.Topic | None = None) -> EventMeta:
+    async def send(
+        self, body: Record, *, workflow_id: str = "w1", topic: topics.Topic | None = None, cause_id: str = ""
+    ) -> EventMeta:
         where = topic or TOPIC_OF[type(body)]
         type_ = codec.schema_of(type(body)).subject
         key = f"{getattr(body, 'effect_key', '')}#{getattr(body, 'attempt', '')}"
@@ -127,6 +131,7 @@ class Orchestrator:
             type=type_,
             tenant=TENANT,
             workflow_id=workflow_id,
+            cause_id=cause_id,
             correlation_id="correlation-1",
             traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             actor_kind="engine",
@@ -205,3 +210,24 @@ def tool_task(
         lease_ms=lease_ms,
         deadline_at_ms=int(time.time() * 1000) + deadline_in_ms,
     )
+
+
+def search_task(
+    name: str, arguments: Json, *, n: int = 0, lookup: int = 1, not_before_in_ms: int = 0, timeout_ms: int = 10_000
+) -> LookUpEffect:
+    """A search for traces of the call that `tool_task` with the same `n` asks for."""
+    return LookUpEffect(
+        effect_key=ids.effect_key(TENANT, "w1", "step", 1, n, 0),
+        attempt=1,
+        lookup=lookup,
+        step="step",
+        tool=name,
+        arguments=arguments,
+        not_before_at_ms=int(time.time() * 1000) + not_before_in_ms,
+        timeout_ms=timeout_ms,
+    )
+
+
+def stop(task: RunToolCall | RunModelCall, reason: str = WITHDRAWN) -> StopTask:
+    """Word that nobody waits for a task any more, or that its claim was refused."""
+    return StopTask(effect_key=task.effect_key, attempt=task.attempt, reason=reason)

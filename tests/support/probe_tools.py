@@ -1,6 +1,7 @@
 """Tools that write down what they do, so that a test can compare what happened with what was reported.
 
-Each line of the file named by PROBE_FILE: what (begin, end, cancelled), tool, effect key, attempt, process id.
+Each line of the file named by PROBE_FILE: what (begin, effect, end, cancelled, lookup), tool, effect key, attempt,
+process id.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from holdfast.tools import ToolCall, ToolError, tool
+from holdfast.tools import Found, NotFound, ToolCall, ToolError, tool
 
 
 class Echo(BaseModel):
@@ -111,3 +112,60 @@ async def noise(size: int) -> str:
 async def lie() -> Echo:
     """Return something else than what was promised."""
     return {"text": 7}  # type: ignore[return-value]
+
+
+@tool(effect="keyed")
+def patient(ms: int, call: ToolCall) -> Echo:
+    """Wait in a thread for the time to act, and give up if nobody waits for it by then."""
+    probe("begin", "patient", call)
+    until = time.monotonic() + ms / 1000
+    while time.monotonic() < until:
+        time.sleep(0.02)
+        if call.cancelled:
+            probe("cancelled", "patient", call)
+        call.raise_if_cancelled()
+    probe("effect", "patient", call)
+    return Echo(text="done")
+
+
+def posted(text: str, call: ToolCall) -> Found[Echo] | NotFound:
+    """The letter, if it stands in the file."""
+    probe("lookup", "post", call)
+    effects = [line.split() for line in Path(os.environ["PROBE_FILE"]).read_text().splitlines()]
+    if any((what, key) == ("effect", call.effect_key) for what, _, key, *_ in effects):
+        return Found(Echo(text=text), evidence=f"{call.effect_key} stands in the file")
+    return NotFound(evidence="the file has no such letter")
+
+
+@tool(effect="lookup", lookup=posted, visibility_lag="500ms", timeout_ms=20_000)
+async def post(text: str, before_ms: int, after_ms: int, call: ToolCall) -> Echo:
+    """Post a letter, after a while, and go on for a while. Only the first attempt takes its time."""
+    probe("begin", "post", call)
+    await asyncio.sleep(before_ms / 1000 if call.attempt == 1 else 0)
+    probe("effect", "post", call)
+    await asyncio.sleep(after_ms / 1000 if call.attempt == 1 else 0)
+    return Echo(text=text)
+
+
+async def odd_trace(how: str) -> Echo | None:
+    """Find nothing, or fail, or take too long, or find something that is no result."""
+    if how == "boom":
+        raise ValueError(how)
+    if how == "slow":
+        await asyncio.sleep(60)
+    if how == "known":
+        raise ToolError("no_entry", "as asked", retryable=False)
+    return {"text": 7} if how == "lie" else None  # type: ignore[return-value]
+
+
+@tool(effect="keyed", lookup=odd_trace)
+async def odd(how: str, more: int = 0) -> Echo:
+    """Do nothing: only its lookup matters."""
+    return Echo(text=how)
+
+
+@tool(effect="keyed")
+async def undo(what: str, call: ToolCall) -> Echo:
+    """Undo what another tool did."""
+    probe("effect", "undo", call)
+    return Echo(text=f"undone: {what}")

@@ -72,7 +72,8 @@ def answer(content: str | None = None, calls: list[tuple[str, Json]] | None = No
 
 @dataclass
 class Scenario:
-    """One workflow. `sent` has everything but journal events that the last input led to; `journal` all events.
+    """One workflow. `sent` has everything but journal events that the last input led to, `causes` the record that each
+    of them names as its cause; `journal` all events.
 
     `versions` are the definitions that are known beside the one it starts with.
     """
@@ -84,6 +85,7 @@ class Scenario:
     offset: int = -1
     journal: list[Message[Record]] = field(default_factory=list)
     sent: list[Record] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
     last: list[Record] = field(default_factory=list)
     tasks: list[Record] = field(default_factory=list)
 
@@ -119,7 +121,8 @@ class Scenario:
         added = [decode(record.value) for record in outcome.journal]
         self.journal += added
         self.last = [message.body for message in added]
-        self.sent = [decode(record.value).body for record in outcome.outbound]
+        sent = [decode(record.value) for record in outcome.outbound]
+        self.sent, self.causes = [message.body for message in sent], [message.meta.cause_id for message in sent]
         self.tasks += [body for body in self.sent if isinstance(body, t.RunModelCall | t.RunToolCall | t.LookUpEffect)]
         return self.last
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from holdfast.tools import ManifestError, ToolCall, ToolDefinitionError, ToolError, ToolManifest, tool
+from holdfast.tools import (
+    Found,
+    ManifestError,
+    NotFound,
+    ToolCall,
+    ToolDefinitionError,
+    ToolError,
+    ToolManifest,
+    tool,
+)
 
 CALL = ToolCall(effect_key="acme/w1/s.1/0/0", attempt=1, deadline_at_ms=9, tenant="acme", workflow_id="w1")
 
@@ -190,3 +199,114 @@ def test_what_is_no_manifest_is_refused(value: Any) -> None:
 def test_error_codes_have_one_form(code: str) -> None:
     with pytest.raises(ValueError, match="error code"):
         ToolError(code, "no", retryable=False)
+
+
+def refund_of(order: str, call: ToolCall) -> Hit | None:
+    return Hit(title=f"{order} {call.effect_key}") if order == "known" else None
+
+
+@tool(effect="lookup", lookup=refund_of, visibility_lag="20s")
+def refund(order: str, cents: int, call: ToolCall) -> Hit:
+    """Refunds."""
+    return Hit(title=order)
+
+
+def test_a_lookup_gets_the_effect_key_and_those_arguments_that_it_asks_for() -> None:
+    assert refund.lookup is not None
+    bound = refund.lookup.bind(refund.bind({"order": "known", "cents": 5}, CALL), CALL)
+    assert bound == {"order": "known", "call": CALL}
+    assert refund.trace_json(refund.lookup.function(**bound)) == Found({"title": "known acme/w1/s.1/0/0"})
+
+
+def test_a_manifest_says_that_traces_can_be_searched_for_and_when_they_can_be_seen() -> None:
+    assert (refund.manifest.lookup, refund.manifest.visibility_lag_ms) == (True, 20_000)
+    assert ToolManifest.from_json(refund.manifest.to_json()) == refund.manifest
+    unsaid = {**refund.manifest.to_json(), "visibility_lag_ms": 0}
+    with pytest.raises(ManifestError, match="was changed"):
+        ToolManifest.from_json(unsaid)
+
+
+def test_a_tool_without_a_lookup_has_the_manifest_and_the_hash_that_it_always_had() -> None:
+    """Definitions pin the hash, and approvals are bound to it."""
+    assert set(add.manifest.to_json()) == {
+        *("name", "description", "effect", "input_schema", "output_schema"),
+        *("timeout_ms", "max_attempts", "manifest_hash"),
+    }
+    assert add.manifest.manifest_hash == "07526e188a4de85cb02d3f5222af9fe955d2a18567bc2c1a78fdf650f137a7b1"
+
+
+RETURNED = [
+    (None, NotFound()),
+    (Hit(title="x"), Found({"title": "x"})),
+    (Found(Hit(title="x"), evidence="row 7"), Found({"title": "x"}, evidence="row 7")),
+    (NotFound(evidence="all rows"), NotFound(evidence="all rows")),
+]
+
+
+@pytest.mark.parametrize(("returned", "expected"), RETURNED)
+def test_a_lookup_may_return_the_result_or_none_or_say_it_with_evidence(returned: Any, expected: Any) -> None:
+    assert refund.trace_json(returned) == expected
+
+
+def test_what_a_lookup_finds_must_be_a_result_of_the_tool() -> None:
+    with pytest.raises(ToolError, match="title"):
+        refund.trace_json({"titel": "x"})
+
+    @tool(effect="keyed", lookup=anything)
+    def touch() -> None:
+        return None
+
+    assert touch.trace_json(None) == NotFound()
+    assert touch.trace_json(Found(None)) == Found(None)
+
+
+def anything() -> object:
+    return None
+
+
+def other_name(number: str) -> Hit | None:
+    return None
+
+
+def other_type(order: int) -> Hit | None:
+    return None
+
+
+def all_of_them(*, order: str, **rest: int) -> Hit | None:
+    return None
+
+
+def untold(order: str):  # type: ignore[no-untyped-def]
+    return None
+
+
+MISFITS: list[tuple[dict[str, Any], str]] = [
+    ({"effect": "lookup", "lookup": other_name}, "the tool has no parameter number"),
+    ({"effect": "lookup", "lookup": other_type}, "the tool has no parameter order: int"),
+    ({"effect": "lookup", "lookup": all_of_them}, "rest"),
+    ({"effect": "lookup", "lookup": untold}, "needs a return annotation"),
+    ({"effect": "read", "lookup": anything}, "only calls of txn, keyed, lookup are searched for"),
+    ({"effect": "once", "lookup": anything}, "only calls of txn, keyed, lookup are searched for"),
+    ({"effect": "keyed", "visibility_lag": "20s"}, "needs a lookup"),
+    ({"effect": "keyed", "lookup": anything, "visibility_lag": "soon"}, "is not a duration"),
+]
+
+
+@pytest.mark.parametrize(("options", "says"), MISFITS)
+def test_a_lookup_that_does_not_fit_its_tool_is_refused_with_what_to_change(options: dict[str, Any], says: str) -> None:
+    def pay(order: str, cents: int) -> Hit:
+        return Hit(title=order)
+
+    with pytest.raises(ToolDefinitionError, match=says):
+        tool(**options)(pay)
+
+
+def test_a_tool_may_ask_whether_anybody_still_waits_and_give_up_before_it_acts() -> None:
+    call = ToolCall(effect_key="k", attempt=1, deadline_at_ms=9, tenant="acme", workflow_id="w1")
+    call.raise_if_cancelled()
+    assert not call.cancelled
+    call.give_up()
+    assert call.cancelled
+    with pytest.raises(ToolError) as raised:
+        call.raise_if_cancelled()
+    assert (raised.value.code, raised.value.retryable, raised.value.outcome_unknown) == ("cancelled", False, False)

@@ -137,6 +137,10 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "An executor spoke of an attempt that is over or was replaced by a later one.",
         "nothing, if it is rare; if not, calls take longer than their lease: see the executor's log",
     ),
+    "lookup_too_early": (
+        "An executor looked for traces of a call before they can be seen, and found none. That says nothing yet.",
+        "set the clock of the executor's machine; the search is made again by itself",
+    ),
     "key_mismatch": (
         "A record's Kafka key is not `tenant/workflow_id` of what it says about itself.",
         "correct the producer: key = tenant/workflow_id, partitioner murmur2",
@@ -184,6 +188,10 @@ _ERRORS: Mapping[str, tuple[str, str]] = {
         "The model's provider says that the account has no credit left.",
         "settle it with the provider; workflows that failed must be started again",
     ),
+    "cancelled": (
+        "A tool gave up because nobody waited for its call any more. It had not acted.",
+        "nothing: the step had ended before, or the workflow",
+    ),
     "deadline_exceeded": (
         "The workflow did not end within the `deadline` of its definition.",
         "`holdfast show ID` shows where the time went; raise `deadline`, or give steps timeouts with a `catch`",
@@ -228,9 +236,13 @@ _ERRORS: Mapping[str, tuple[str, str]] = {
         "An executor claimed a call and was not heard of again: it died, hung, or lost the broker.",
         "nothing, if the call could be repeated; `holdfast doctor` and the executor's log say why",
     ),
+    "no_lookup": (
+        "Traces of a call were to be searched for, but the tool that this executor has cannot do that.",
+        "run an executor with the tool as it was when the definition was applied; `holdfast resolve ID EFFECT_KEY`",
+    ),
     "outcome_unknown": (
         "Nobody knows whether a call took effect, and a call of its kind is never repeated blindly.",
-        "look in the outside system for the effect key that `holdfast show ID` shows; then `holdfast cancel ID`",
+        "look in the outside system for the effect key that `holdfast show ID` shows; then `holdfast resolve ID KEY`",
     ),
     "output_rejected": (
         "A model's answer was refused and the model was told why. It may answer again.",
@@ -279,6 +291,10 @@ _ERRORS: Mapping[str, tuple[str, str]] = {
     "unknown_tool": (
         "No running executor has the tool that the call names.",
         "name its module in HOLDFAST_TOOL_MODULES and restart the tool executor",
+    ),
+    "withdrawn": (
+        "Nobody waited for a call any more, so its executor cut it off. It changes nothing outside.",
+        "nothing: the step had ended before, or the workflow",
     ),
 }
 

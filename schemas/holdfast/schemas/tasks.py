@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from holdfast.schemas.record import Json, Record
 
 NAMESPACE = "holdfast.task.v1"
+WITHDRAWN = "withdrawn"
+"""Reason of a StopTask for whoever has the attempt; other reasons refuse the claim that is the cause of the record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class LookUpEffect(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class StopTask(Record):
-    """Tell an executor that nobody waits for an attempt any more."""
+    """Tell executors that nobody waits for an attempt any more, or one of them that its claim was refused."""
 
     effect_key: str
     attempt: int

@@ -105,7 +105,7 @@ GRANTS = Topic(
     records=(tasks.GrantTask, tasks.StopTask),
     producers=("orchestrator",),
     consumers=("executors",),
-    purpose="Claims that won, for calls that must not be made twice; and attempts that nobody waits for any more.",
+    purpose="Claims that won, for calls that must not be made twice; claims that were refused; attempts to give up.",
     retention_ms=DAY_MS // 24,
 )
 RESULTS = Topic(

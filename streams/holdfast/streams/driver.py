@@ -138,6 +138,8 @@ class Driver:
         outbound: tuple[Outbound, ...] = (notice,) if row is None or isinstance(body, REQUESTS) else ()
         if isinstance(body, req.StartWorkflow) and body.parent_id:
             outbound += (_refusal_for_parent(meta, body, refused, now_ms),)
+        if isinstance(body, rep.ClaimTask):
+            outbound += (_refusal_for_claimer(meta, body, refused, now_ms),)
         if row is None:
             return Outcome(row=None, outbound=outbound)
         definition = self._definitions(row.state.definition_hash)
@@ -310,11 +312,14 @@ def _stops(
     records = []
     for effect_key, attempt in calls_under_way(before).items():
         if effect_key not in wanted and effect_key not in settled:
-            body = t.StopTask(effect_key=effect_key, attempt=attempt, reason="withdrawn")
-            meta = engine_meta(cause, body, cause_id, effect_key, attempt)
-            key = f"{effect_key}/{attempt}".encode()
-            records.append(Outbound(topics.GRANTS, key, encode(body, meta), cloud_event(body, meta, SOURCE)))
+            body = t.StopTask(effect_key=effect_key, attempt=attempt, reason=t.WITHDRAWN)
+            records.append(_stop(body, engine_meta(cause, body, cause_id, effect_key, attempt)))
     return records
+
+
+def _stop(body: t.StopTask, meta: EventMeta) -> Outbound:
+    key = f"{body.effect_key}/{body.attempt}".encode()
+    return Outbound(topics.GRANTS, key, encode(body, meta), cloud_event(body, meta, SOURCE))
 
 
 def _letters(before: WorkflowState | None, after: WorkflowState, cause: Cause, cause_id: str) -> list[Outbound]:
@@ -340,3 +345,10 @@ def _refusal_for_parent(meta: EventMeta, body: req.StartWorkflow, refused: Rejec
     )
     cause = Cause.of(replace(meta, recorded_at_ms=now_ms))
     return inbox_record(report, letter_meta(cause, report, body.parent_id, meta.event_id, meta.actor_id))
+
+
+def _refusal_for_claimer(meta: EventMeta, body: rep.ClaimTask, refused: Rejection, now_ms: int) -> Outbound:
+    """What an executor hears of a claim that was refused: it may be waiting for its grant. Of use only now."""
+    stop = t.StopTask(effect_key=body.effect_key, attempt=body.attempt, reason=refused.code)
+    cause = Cause.of(replace(meta, recorded_at_ms=now_ms))
+    return _stop(stop, engine_meta(cause, stop, meta.event_id, body.effect_key, body.attempt, meta.event_id))

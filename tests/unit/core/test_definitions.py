@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.schemas.durations import parse_duration_ms
 from holdfast.streams.core.definition import Definition
-from holdfast.streams.core.durations import parse_duration_ms
 from holdfast.streams.core.expressions import ExpressionError, compile_expression, compile_template
 from holdfast.streams.definition_file import InvalidFile, parse_definition
 from support.scenario import TOOLS, manifest

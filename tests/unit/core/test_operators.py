@@ -79,6 +79,22 @@ def test_nothing_is_asked_of_executors_during_a_pause_and_everything_owed_is_ask
     assert scenario.take() == task
 
 
+@pytest.mark.parametrize("why", ["workflow_held", "lease_held", "attempt_not_current"])
+def test_who_claims_in_vain_is_told_so_by_a_stop_that_names_the_claim(why: str) -> None:
+    """It may be waiting for a grant, with a slot that others could use."""
+    scenario = started({"go": {**CALL, "tool": "pay"}})
+    task = scenario.take()
+    if why == "workflow_held":
+        scenario.pause()
+    elif why == "lease_held":
+        scenario.claim(task, "x2")
+    else:
+        scenario.terminate()
+    assert refusal(scenario.claim(task)) == why
+    assert scenario.sent == [t.StopTask(effect_key=task.effect_key, attempt=1, reason=why)]
+    assert scenario.causes == [f"input-{scenario.offset}"]
+
+
 def test_a_steps_limit_stands_still_during_a_pause_and_the_deadline_does_not() -> None:
     scenario = started({"go": {**CALL, "timeout": "10m"}}, deadline="3h")
     scenario.pause()
@@ -247,10 +263,44 @@ def test_a_call_without_a_trace_is_made_again_after_the_visibility_lag() -> None
     scenario.lookup(scenario.take(), found=False)
     again = scenario.take()
     assert (again.lookup, again.not_before_at_ms) == (2, START_MS + 20_000)
+    scenario.now_ms = again.not_before_at_ms
     scenario.lookup(again, found=False)
     task = scenario.take()
     assert isinstance(task, t.RunToolCall)
     assert (task.effect_key, task.attempt) == (key, 2)
+
+
+def test_a_search_that_comes_back_before_traces_can_be_seen_says_nothing_unless_it_found_one() -> None:
+    """Only the broker's clock decides: that of an executor may be fast."""
+    scenario, _key = unknown("post")
+    scenario.lookup(scenario.take(), found=False)
+    early = scenario.take()
+    scenario.now_ms += 19_999
+    assert refusal(scenario.lookup(early, found=False)) == "lookup_too_early"
+    scenario.fire()
+    assert scenario.take().lookup == 3, "the search is asked for again, like one that was lost"
+
+    lucky, _key = unknown("post")
+    lucky.lookup(lucky.take(), found=False)
+    lucky.lookup(lucky.take(), found=True, result="posted")
+    assert lucky.state.status == "completed"
+
+
+def test_a_search_for_an_earlier_attempt_says_nothing_about_a_later_one() -> None:
+    scenario, key = unknown("post")
+    first = scenario.take()
+    scenario.lookup(first, found=False)
+    second = scenario.take()
+    scenario.now_ms = second.not_before_at_ms
+    scenario.lookup(second, found=False)
+    task = scenario.take()
+    assert (task.effect_key, task.attempt) == (key, 2)
+    scenario.failure(task, "timeout", outcome_unknown=True)
+    again = scenario.take()
+    assert (again.attempt, again.lookup) == (2, 1)
+    assert refusal(scenario.lookup(first, found=False)) == "attempt_not_current"
+    scenario.lookup(again, found=True, result="posted")
+    assert scenario.state.outputs["go"] == "posted"
 
 
 def test_a_search_that_is_lost_is_asked_for_again_and_one_that_fails_goes_to_a_person() -> None:

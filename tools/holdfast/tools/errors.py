@@ -8,6 +8,7 @@ CODE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 INVALID_ARGUMENTS = "invalid_arguments"
 INVALID_RESULT = "invalid_result"
 TOOL_ERROR = "tool_error"
+CANCELLED = "cancelled"
 
 
 class ToolError(Exception):

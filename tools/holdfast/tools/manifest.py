@@ -11,11 +11,17 @@ from holdfast.schemas.record import Json
 
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
+SEARCHABLE = frozenset({"txn", "keyed", "lookup"})
+"""Effects of tools that may have a lookup: a call of which no trace is found is made again."""
+
+_SEARCHABLE = ", ".join(effect for effect in EFFECTS if effect in SEARCHABLE)
 
 # What OpenAI-compatible servers accept as a function name.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 DEFAULT_TIMEOUT_MS = 10_000
 DEFAULT_MAX_ATTEMPTS = 3
+# Fields that manifests had not from the beginning: one that does not use them keeps its hash.
+_LATER = frozenset({"lookup", "visibility_lag_ms"})
 
 
 class ManifestError(ValueError):
@@ -27,8 +33,10 @@ class ToolManifest:
     """One tool.
 
     `effect` says what to do when nobody knows whether a call happened: `read` and `txn` are called again, `keyed` is
-    called again with the same effect key, `lookup` is searched for first, `once` goes to a person. `timeout_ms` bounds
-    one attempt, `max_attempts` their number. The schemas are JSON Schema (draft 2020-12) of arguments and result.
+    called again with the same effect key, `lookup` is searched for first, `once` goes to a person. `lookup` says that
+    the tool can search for traces of its calls, which are seen `visibility_lag_ms` after the effect at the latest; a
+    tool that cannot leaves a call that must not be repeated to a person. `timeout_ms` bounds one attempt, and one
+    search; `max_attempts` bounds their number. The schemas are JSON Schema (draft 2020-12) of arguments and result.
     Raises ManifestError if a value is out of range.
     """
 
@@ -39,6 +47,8 @@ class ToolManifest:
     output_schema: Mapping[str, Json]
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    lookup: bool = False
+    visibility_lag_ms: int = 0
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -47,15 +57,22 @@ class ToolManifest:
             raise ManifestError(f"effect of {self.name} is {self.effect!r}, expected one of {', '.join(EFFECTS)}")
         if self.timeout_ms < 1 or self.max_attempts < 1:
             raise ManifestError(f"timeout_ms and max_attempts of {self.name} must be at least 1")
+        if self.lookup and self.effect not in SEARCHABLE:
+            raise ManifestError(f"{self.name} is {self.effect}: only calls of {_SEARCHABLE} are searched for")
+        if self.visibility_lag_ms < 0 or (self.visibility_lag_ms and not self.lookup):
+            raise ManifestError(f"visibility_lag_ms of {self.name} must be at least 0, and needs a lookup")
 
     @cached_property
     def manifest_hash(self) -> str:
         """SHA-256 of the canonical JSON of everything else: a tool that changed has another hash."""
-        return jsontext.digest(asdict(self))
+        return jsontext.digest(self._content())
 
     def to_json(self) -> dict[str, Json]:
-        """All fields and the `manifest_hash`, as a JSON object."""
-        return {**asdict(self), "manifest_hash": self.manifest_hash}
+        """The fields and the `manifest_hash`, as a JSON object; without a lookup, nothing is said about one."""
+        return {**self._content(), "manifest_hash": self.manifest_hash}
+
+    def _content(self) -> dict[str, Json]:
+        return {name: value for name, value in asdict(self).items() if value or name not in _LATER}
 
     @classmethod
     def from_json(cls, value: Json) -> "ToolManifest":

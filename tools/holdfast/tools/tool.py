@@ -11,10 +11,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
+from holdfast.schemas.durations import parse_duration_ms
 from holdfast.schemas.record import Json
 from holdfast.tools.call import ToolCall
 from holdfast.tools.errors import INVALID_ARGUMENTS, INVALID_RESULT, ToolDefinitionError, ToolError, shortened
-from holdfast.tools.manifest import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_MS, Effect, ManifestError, ToolManifest
+from holdfast.tools.lookup import Found, Lookup, NotFound, is_call, lookup_for, trace
+from holdfast.tools.manifest import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_MS, Effect, ToolManifest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,11 +38,17 @@ class Tool(Generic[P, R]):
     """A function with its manifest. Calling it calls the function, so a tool is tested like any function."""
 
     def __init__(
-        self, function: Callable[P, R], manifest: ToolManifest, arguments: Arguments, result: TypeAdapter[Any]
+        self,
+        function: Callable[P, R],
+        manifest: ToolManifest,
+        arguments: Arguments,
+        result: TypeAdapter[Any],
+        lookup: Lookup | None = None,
     ) -> None:
         update_wrapper(self, function)
         self.function = function
         self.manifest = manifest
+        self.lookup = lookup
         self.is_async = inspect.iscoroutinefunction(function)
         self._arguments = arguments
         self._result = result
@@ -79,6 +87,14 @@ class Tool(Generic[P, R]):
             raise ToolError(INVALID_RESULT, shortened(message), retryable=False) from exc
         return value
 
+    def trace_json(self, returned: object) -> "Found[Json] | NotFound":
+        """What the lookup function returned, with the result of the call as checked JSON.
+
+        Raises ToolError `invalid_result` if that is no result of this tool.
+        """
+        found = trace(returned)
+        return found if isinstance(found, NotFound) else Found(self.result_json(found.result), found.evidence)
+
 
 def tool(
     *,
@@ -87,15 +103,23 @@ def tool(
     description: str = "",
     name: str = "",
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    lookup: Callable[..., Any] | None = None,
+    visibility_lag: str | int = 0,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]:
     """Declare a sync or async function as a tool.
 
     The function takes either one pydantic model or annotated parameters, and has a return annotation. A parameter
     annotated `ToolCall` is injected by the engine and no part of the schema. `name` and `description` default to the
     function's name and docstring. An async function must not block; a sync one runs in a thread, which cannot be
-    stopped, so its own timeouts should be shorter than `timeout_ms`.
+    stopped, so its own timeouts should be shorter than `timeout_ms`, and long ones should look at `call.cancelled`.
 
-    Raises ToolDefinitionError if the function has no manifest.
+    `lookup` is a sync or async function that finds out whether a call took effect of which nobody knows, by the effect
+    key of its own `ToolCall` parameter and any of the tool's parameters, with the same names and annotations. It
+    returns the call's result, or None; `Found` and `NotFound` say so with evidence, and tell a result that is None. It
+    must change nothing. Whatever it raises leaves the question to a person. `visibility_lag` (`20s`, or ms) is how long
+    after the effect its traces may be missing: a call is made again only if a search later than that finds none.
+
+    Raises ToolDefinitionError if the function has no manifest, or the lookup does not fit it.
     """
 
     def declare(function: Callable[P, R]) -> Tool[P, R]:
@@ -117,12 +141,15 @@ def tool(
                 output_schema=result.json_schema(mode="serialization"),
                 timeout_ms=timeout_ms,
                 max_attempts=max_attempts,
+                lookup=lookup is not None,
+                visibility_lag_ms=parse_duration_ms(visibility_lag),
             )
         except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as exc:
             raise ToolDefinitionError(f"{tool_name}: an annotation has no JSON Schema: {exc}") from exc
-        except ManifestError as exc:
+        except ValueError as exc:  # a ManifestError, or a visibility lag that is no duration
             raise ToolDefinitionError(str(exc)) from exc
-        return Tool(function, manifest, arguments, result)
+        search = lookup_for(tool_name, hints, lookup) if lookup is not None else None
+        return Tool(function, manifest, arguments, result, search)
 
     return declare
 
@@ -136,7 +163,7 @@ def _arguments(tool_name: str, function: Callable[..., object], hints: Mapping[s
             raise ToolDefinitionError(f"{tool_name}: parameter {parameter} must be a plain named one")
         if parameter.name not in hints:
             raise ToolDefinitionError(f"{tool_name}: parameter {parameter.name!r} needs an annotation")
-        if hints[parameter.name] is ToolCall or ToolCall in typing.get_args(hints[parameter.name]):
+        if is_call(hints[parameter.name]):
             call_parameter = parameter.name
         else:
             visible[parameter.name] = parameter

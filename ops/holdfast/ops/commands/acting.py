@@ -132,7 +132,7 @@ def goes_on(verdict: "Folded | Repeated") -> str:
 
 def seconds(duration: str) -> float:
     """The length of a duration option such as 30s or 2h. Raises BadParameter if it is none."""
-    from holdfast.streams.core.durations import parse_duration_ms
+    from holdfast.schemas.durations import parse_duration_ms
 
     try:
         return parse_duration_ms(duration) / 1000

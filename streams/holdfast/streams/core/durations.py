@@ -1,23 +1,10 @@
-"""Durations in definitions: `250ms`, `30s`, `2m`, `12h`, `7d`, or a whole number of milliseconds."""
+"""Durations in definitions, as `schemas.durations` reads them."""
 
-import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
-
-
-def parse_duration_ms(value: object) -> int:
-    """A duration in ms. Raises ValueError if `value` is not a duration as described above."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration: write 250ms, 30s, 2m, 12h, 7d or whole milliseconds")
-    return int(match[1]) * _UNITS_MS[match[2]]
-
+from holdfast.schemas.durations import parse_duration_ms
 
 DurationMs = Annotated[int, BeforeValidator(parse_duration_ms), Field(ge=0)]
 """A pydantic field that takes any duration and holds milliseconds."""

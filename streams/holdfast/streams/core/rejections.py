@@ -35,6 +35,7 @@ SENTENCES: Mapping[str, str] = {
     "self_approval": "Expected somebody else to decide, but {actor_id!r} started the workflow.",
     "lease_held": "Expected a free attempt, but {executor_id!r} holds it.",
     "attempt_not_current": "Expected the current attempt of a call, but attempt {attempt} of {effect_key!r} is not.",
+    "lookup_too_early": "Expected a search for {effect_key!r} not before {not_before_at_ms}, but it came back earlier.",
     "key_mismatch": "Expected the key {expected!r}, but the record's key is {key!r}.",
     "tenant_invalid": "Expected a tenant of a-z, 0-9, - and _, at most 63, but it is {tenant!r}.",
     "workflow_id_invalid": "Expected letters, digits and . _ : -, at most 128, but the id is {workflow_id!r}.",

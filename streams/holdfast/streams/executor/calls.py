@@ -1,14 +1,11 @@
 """What the two classes of executor have in common: how a task becomes something to do."""
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from holdfast.schemas.record import Message
 from holdfast.schemas.topics import Topic
-from holdfast.streams.executor.attempt import Stop, Task
-from holdfast.streams.executor.outcomes import Failure, Outcome
-
-Act = Callable[[], Awaitable[Outcome]]
+from holdfast.streams.executor.attempt import Prepared, Stop, Task
+from holdfast.streams.executor.outcomes import Failure
 
 
 class Calls(Protocol):
@@ -19,14 +16,14 @@ class Calls(Protocol):
 
     @property
     def record(self) -> type[Task]:
-        """The only type of record on the topic."""
+        """The type of its tasks."""
 
     @property
     def abandoned(self) -> int:
         """Number of threads that outlived their call; each of them keeps a slot."""
 
-    def prepare(self, message: Message[Task]) -> Act | Failure:
-        """Everything that can be checked before acting. The returned function acts when it is called, at most once."""
+    def prepare(self, message: Message[Task]) -> Prepared | Failure:
+        """Everything that can be checked before acting."""
 
     def needs_grant(self, task: Task) -> bool:
         """True if the call must not begin before the fold has granted the claim."""

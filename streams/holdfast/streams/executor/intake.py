@@ -8,8 +8,8 @@ records: they are kept.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -17,8 +17,8 @@ from aiokafka.structs import ConsumerRecord
 
 from holdfast.schemas import codec, headers
 from holdfast.schemas.codec import DecodeError
-from holdfast.schemas.record import Message
-from holdfast.streams.executor.attempt import Delivery, Spawn, Task
+from holdfast.schemas.record import Message, Record
+from holdfast.streams.executor.attempt import Delivery, Spawn
 from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.limits import (
     CLAIMS_ON_REVOKE_S,
@@ -33,6 +33,7 @@ from holdfast.streams.executor.worker import Worker
 
 _log = logging.getLogger(__name__)
 STAGE = "executor"
+Taker = Callable[[Message[Any], Delivery], None]
 
 
 class AllSlotsStuckError(Exception):
@@ -48,7 +49,10 @@ async def _end(error: Exception) -> None:
 
 
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Feeds a worker from one topic. `consumer` is set once it exists: it needs this listener to be built."""
+    """Feeds takers, by type of record, from one topic, while the worker has slots.
+
+    `consumer` is set once it exists: it needs this listener to be built.
+    """
 
     consumer: AIOKafkaConsumer
 
@@ -56,6 +60,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         worker: Worker,
         calls: Calls,
+        takers: Mapping[type[Record], Taker],
         producer: AIOKafkaProducer,
         *,
         dead_letters: str,
@@ -65,6 +70,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._worker = worker
         self._calls = calls
+        self._takers = takers
         self._producer = producer
         self._dead_letters = dead_letters
         self._freed = freed
@@ -166,13 +172,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _hand_over(self, record: ConsumerRecord, delivery: Delivery) -> None:
         try:
             message = codec.decode(record.value)
-            if not isinstance(message.body, self._calls.record):
+            take = self._takers.get(type(message.body))
+            if take is None:
                 raise DecodeError("unexpected_record", f"{message.meta.type} does not belong on {record.topic}")
         except DecodeError as exc:
             await self._bury(record, exc)
             delivery.finish()
         else:
-            self._worker.take(cast("Message[Task]", message), delivery)
+            take(message, delivery)
 
     async def _bury(self, record: ConsumerRecord, error: DecodeError) -> None:
         """Keep a record that nobody can read."""

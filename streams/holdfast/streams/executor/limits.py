@@ -5,7 +5,7 @@ TOOL_RESULT_LIMIT_BYTES = 256 * 1024
 MODEL_RESPONSE_LIMIT_BYTES = 512 * 1024
 KEPT_BODY_LIMIT = 1_500
 
-FINISHED_LIMIT = 10_000
+REMEMBERED_LIMIT = 10_000
 OPEN_OFFSETS_LIMIT = 50_000
 
 TICK_S = 0.05
@@ -18,6 +18,9 @@ LAST_RESORT_S = 10.0
 """How long after its grace time a stopping executor may take to close, whatever its calls do."""
 STUCK_LIMIT_S = 30.0
 """How long every slot may be held by threads that outlived their calls before the process ends."""
+
+SEARCH_OPEN_S = 30.0
+"""How long the offset of a search that is not due yet may hold back those behind it."""
 
 HEARTBEATS_PER_LEASE = 4
 FENCE_MARGIN = 1 / 8

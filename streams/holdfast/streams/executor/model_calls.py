@@ -15,8 +15,7 @@ from holdfast.schemas import topics
 from holdfast.schemas.record import Json, Message
 from holdfast.schemas.tasks import RunModelCall
 from holdfast.streams.executor import outcomes
-from holdfast.streams.executor.attempt import Stop, Task
-from holdfast.streams.executor.calls import Act
+from holdfast.streams.executor.attempt import Prepared, Stop, Task
 from holdfast.streams.executor.config import DEFAULT_MODEL, ModelEndpoint
 from holdfast.streams.executor.limits import KEPT_BODY_LIMIT, MODEL_RESPONSE_LIMIT_BYTES
 from holdfast.streams.executor.model_answers import read_answer
@@ -30,7 +29,11 @@ _log = logging.getLogger(__name__)
 
 # What the executor itself decides; a streamed answer could end early without anybody noticing.
 RESERVED_PARAMETERS = frozenset({"model", "messages", "stream", "stream_options"})
-_ERROR_CLASS_OF = {Stop.TIMEOUT: outcomes.TIMEOUT, Stop.STOPPING: outcomes.EXECUTOR_STOPPED}
+_ERROR_CLASS_OF = {
+    Stop.TIMEOUT: outcomes.TIMEOUT,
+    Stop.STOPPING: outcomes.EXECUTOR_STOPPED,
+    Stop.WITHDRAWN: outcomes.WITHDRAWN,
+}
 _NO_KEY = "no-key"
 
 
@@ -64,7 +67,7 @@ class ModelCalls:
         """False: a model call that is made twice is paid twice, and nothing worse."""
         return False
 
-    def prepare(self, message: Message[Task]) -> Act | Failure:
+    def prepare(self, message: Message[Task]) -> Prepared | Failure:
         """The call, or why it cannot be made."""
         task = message.body
         assert isinstance(task, RunModelCall)
@@ -87,7 +90,7 @@ class ModelCalls:
                 message = shortened(f"{type(exc).__name__}: {exc}")
                 return Failure(error_class=outcomes.INTERNAL_ERROR, error_message=message, retryable=True)
 
-        return act
+        return Prepared(act=act, give_up=lambda: None, harmless=True)
 
     def cut_short(self, task: Task, why: Stop) -> Failure:
         """A model call that was cut short may have been paid, but it changed nothing."""

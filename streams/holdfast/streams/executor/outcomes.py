@@ -9,9 +9,11 @@ from holdfast.schemas.record import Json
 
 TIMEOUT = "timeout"
 UNKNOWN_TOOL = "unknown_tool"
+NO_LOOKUP = "no_lookup"
 EFFECT_CHANGED = "effect_changed"
 RESULT_TOO_LARGE = "result_too_large"
 EXECUTOR_STOPPED = "executor_stopped"
+WITHDRAWN = "withdrawn"
 RATE_LIMITED = "rate_limited"
 BUDGET_EXHAUSTED = "budget_exhausted"
 UNAVAILABLE = "unavailable"
@@ -55,3 +57,14 @@ class ModelAnswer:
 
 
 Outcome = ToolAnswer | ModelAnswer | Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What came of a search for traces of a call. The fields are those of ReportLookup."""
+
+    found: bool = False
+    result: Json = None
+    evidence: str = ""
+    error_class: str = ""
+    error_message: str = ""

@@ -16,18 +16,22 @@ from typing import Any
 import uvloop
 
 from holdfast.schemas import topics
+from holdfast.schemas.record import Record
+from holdfast.schemas.tasks import LookUpEffect
 from holdfast.streams.broker_wait import wait_for_broker
 from holdfast.streams.executor import clients
 from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
 from holdfast.streams.executor.grants import follow_grants
-from holdfast.streams.executor.intake import Intake
+from holdfast.streams.executor.intake import Intake, Taker
 from holdfast.streams.executor.limits import LAST_RESORT_S
 from holdfast.streams.executor.model_calls import ModelCalls
 from holdfast.streams.executor.reports import Reporter
+from holdfast.streams.executor.searches import Search, Searches
 from holdfast.streams.executor.threads import Threads
 from holdfast.streams.executor.ticker import Ticker
-from holdfast.streams.executor.tool_calls import GRANTED_EFFECTS, ToolCalls
+from holdfast.streams.executor.tool_calls import ToolCalls
+from holdfast.streams.executor.tool_searches import ToolSearches
 from holdfast.streams.executor.worker import Worker
 from holdfast.tools import ToolRegistry
 
@@ -67,11 +71,12 @@ class Shutdown:
 
 def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry) -> int:
     """Make tool calls until SIGTERM or SIGINT. Returns the exit code of the process; call it on the main thread."""
-    grants = any(tool.manifest.effect in GRANTED_EFFECTS for tool in registry.values())
 
     async def serve(shutdown: Shutdown) -> None:
         freed = asyncio.Event()
-        await _serve(config, ToolCalls(registry, Threads(freed.set)), shutdown, freed, with_grants=grants)
+        threads = Threads(freed.set)
+        search = ToolSearches(registry, threads).search
+        await _serve(config, ToolCalls(registry, threads), shutdown, freed, search)
 
     return _run(config, serve)
 
@@ -81,7 +86,7 @@ def run_model_executor(config: ExecutorConfig, endpoint: ModelEndpoint) -> int:
 
     async def serve(shutdown: Shutdown) -> None:
         async with ModelCalls(endpoint) as calls:
-            await _serve(config, calls, shutdown, asyncio.Event(), with_grants=False)
+            await _serve(config, calls, shutdown, asyncio.Event())
 
     return _run(config, serve)
 
@@ -108,13 +113,17 @@ def _run(config: ExecutorConfig, serve: Callable[[Shutdown], Coroutine[Any, Any,
 
 
 async def _serve(
-    config: ExecutorConfig, calls: Calls, shutdown: Shutdown, freed: asyncio.Event, *, with_grants: bool
+    config: ExecutorConfig,
+    calls: Calls,
+    shutdown: Shutdown,
+    freed: asyncio.Event,
+    search: Search | None = None,
 ) -> None:
     def name(topic: topics.Topic) -> str:
         return config.topic_prefix + topic.name
 
     bootstrap, executor_id = config.bootstrap, config.executor_id
-    needed = [calls.topic, topics.INBOX, topics.DEAD_LETTERS, *([topics.GRANTS] if with_grants else [])]
+    needed = (calls.topic, topics.INBOX, topics.DEAD_LETTERS, topics.GRANTS)
     if not await _broker_answers(config, shutdown):
         return
     await clients.check_topics(bootstrap, [name(topic) for topic in needed])
@@ -125,15 +134,19 @@ async def _serve(
         worker = Worker(
             calls, reporter, executor_id=executor_id, slots=config.slots, freed=freed, spawn=loops.create_task
         )
+        takers: dict[type[Record], Taker] = {calls.record: worker.take}
+        searches = Searches(search, reporter, slots=config.slots, spawn=loops.create_task) if search else None
+        if searches is not None:
+            takers[LookUpEffect] = searches.take
         running = [loops.create_task(Ticker(worker.running, reporter, loops.create_task).run())]
-        if with_grants:  # before any claim, so that no grant is missed
-            tail = clients.tail_consumer(name(topics.GRANTS), bootstrap=bootstrap, client_id=executor_id)
-            grants = await stack.enter_async_context(tail)
-            running.append(loops.create_task(follow_grants(grants, worker.grant)))
+        tail = clients.tail_consumer(name(topics.GRANTS), bootstrap=bootstrap, client_id=executor_id)
+        grants = await stack.enter_async_context(tail)  # before any claim, so that no grant is missed
+        running.append(loops.create_task(follow_grants(grants, worker)))
         group_id = config.topic_prefix + calls.group
         intake = Intake(
             worker,
             calls,
+            takers,
             producer,
             dead_letters=name(topics.DEAD_LETTERS),
             freed=freed,
@@ -163,6 +176,8 @@ async def _serve(
             raise
         _log.info("%s stops: %d calls are running", executor_id, len(worker.running))
         await _cancelled(taking)
+        if searches is not None:
+            await searches.stop()
         await worker.drain(config.grace_ms / 1000)
         for task in running:
             await _cancelled(task)

@@ -1,4 +1,4 @@
-"""Sync functions in threads. There are never more threads than calls at one time, so slots bound their number.
+"""Sync functions in threads. There are never more threads than calls at one time: slots bound their number.
 
 A thread cannot be stopped. When its call is cancelled it goes on to its end, and keeps its slot until then. The
 threads are daemons: a function that hangs for ever does not keep a stopping process alive.
@@ -6,6 +6,7 @@ threads are daemons: a function that hangs for ever does not keep a stopping pro
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,13 @@ class Threads:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._busy = 0
         self._threads = 0
+
+    async def call(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+        """What a sync or async function returns or raises; a sync one runs in a thread."""
+        if inspect.iscoroutinefunction(function):
+            return await function(**arguments)
+        returned = await self.run(function, arguments)
+        return await returned if inspect.isawaitable(returned) else returned
 
     async def run(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """What `function(**arguments)` returns or raises, in the caller's context."""

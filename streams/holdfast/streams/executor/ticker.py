@@ -45,7 +45,7 @@ class Ticker:
 
 def _heartbeat_due(attempt: Attempt, now: float) -> bool:
     return (
-        attempt.lease_s > 0
+        attempt.leased
         and attempt.phase in (Phase.WAITING, Phase.ACTING)
         and attempt.stopped is None
         and now >= attempt.leased_at + attempt.lease_s / HEARTBEATS_PER_LEASE

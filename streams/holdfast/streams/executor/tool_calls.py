@@ -1,30 +1,29 @@
 """Tool calls: arguments checked before, results after, errors classified."""
 
-import inspect
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from holdfast.schemas import topics
-from holdfast.schemas.jsontext import INPUT_DEPTH_LIMIT, check_depth
-from holdfast.schemas.record import Json, Message
+from holdfast.schemas.record import Message
 from holdfast.schemas.tasks import RunToolCall
 from holdfast.streams.executor import outcomes
-from holdfast.streams.executor.attempt import Stop, Task
-from holdfast.streams.executor.calls import Act
-from holdfast.streams.executor.limits import TOOL_RESULT_LIMIT_BYTES
-from holdfast.streams.executor.outcomes import Failure, Outcome, ToolAnswer
+from holdfast.streams.executor.attempt import Prepared, Stop, Task
+from holdfast.streams.executor.outcomes import Failure, Outcome
 from holdfast.streams.executor.threads import Threads
+from holdfast.streams.executor.tool_results import answer_of, failure_of
 from holdfast.tools import Tool, ToolCall, ToolError, ToolRegistry
-from holdfast.tools.errors import INVALID_RESULT, TOOL_ERROR, shortened
+from holdfast.tools.errors import TOOL_ERROR, shortened
 
 _log = logging.getLogger(__name__)
 
 GRANTED_EFFECTS = frozenset({"lookup", "once"})
-_REPEATABLE = "read"
-_ERROR_CLASS_OF = {Stop.TIMEOUT: outcomes.TIMEOUT, Stop.STOPPING: outcomes.EXECUTOR_STOPPED}
+_HARMLESS = "read"
+_ERROR_CLASS_OF = {
+    Stop.TIMEOUT: outcomes.TIMEOUT,
+    Stop.STOPPING: outcomes.EXECUTOR_STOPPED,
+    Stop.WITHDRAWN: outcomes.WITHDRAWN,
+}
 
 
 class ToolCalls:
@@ -47,7 +46,7 @@ class ToolCalls:
         """True for calls that must not be made twice."""
         return isinstance(task, RunToolCall) and task.effect in GRANTED_EFFECTS
 
-    def prepare(self, message: Message[Task]) -> Act | Failure:
+    def prepare(self, message: Message[Task]) -> Prepared | Failure:
         """The call with its arguments bound, or why it cannot be made."""
         task = message.body
         assert isinstance(task, RunToolCall)
@@ -76,12 +75,12 @@ class ToolCalls:
         try:
             arguments = tool.bind(task.arguments, call)
         except ToolError as exc:
-            return _failure(exc)
+            return failure_of(exc)
 
         async def act() -> Outcome:
             return await self._act(tool, arguments)
 
-        return act
+        return Prepared(act=act, give_up=call.give_up, harmless=task.effect == _HARMLESS)
 
     def cut_short(self, task: Task, why: Stop) -> Failure:
         """A tool that was cut short may have acted, unless it only reads."""
@@ -90,20 +89,15 @@ class ToolCalls:
             error_class=_ERROR_CLASS_OF[why],
             error_message=f"{task.tool} was stopped: {why}",
             retryable=True,
-            outcome_unknown=task.effect != _REPEATABLE,
+            outcome_unknown=task.effect != _HARMLESS,
         )
 
     async def _act(self, tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Outcome:
         name = tool.manifest.name
         try:
-            if tool.is_async:
-                returned = await tool.function(**arguments)
-            else:
-                returned = await self._threads.run(tool.function, arguments)
-                if inspect.isawaitable(returned):
-                    returned = await returned
+            returned = await self._threads.call(tool.function, arguments)
         except ToolError as exc:
-            return _failure(exc)
+            return failure_of(exc)
         except Exception as exc:
             _log.warning("tool %s failed", name, exc_info=exc)
             # Nobody knows how far it came: only a ToolError says that nothing happened.
@@ -111,38 +105,9 @@ class ToolCalls:
                 error_class=TOOL_ERROR,
                 error_message=shortened(f"{type(exc).__name__}: {exc}"),
                 retryable=True,
-                outcome_unknown=tool.manifest.effect != _REPEATABLE,
+                outcome_unknown=tool.manifest.effect != _HARMLESS,
             )
         try:
-            return _within_limit(name, tool.result_json(returned))
+            return answer_of(name, tool.result_json(returned))
         except ToolError as exc:
-            return _failure(exc)
-
-
-def _failure(exc: ToolError) -> Failure:
-    return Failure(
-        error_class=exc.code,
-        error_message=shortened(exc.message),
-        retryable=exc.retryable,
-        outcome_unknown=exc.outcome_unknown,
-    )
-
-
-def _within_limit(name: str, result: Json) -> ToolAnswer | Failure:
-    try:
-        text = orjson.dumps(result).decode()
-        check_depth(result, text, INPUT_DEPTH_LIMIT)
-    except (TypeError, ValueError) as exc:  # an integer beyond 64 bit, or nested too deep to be wrapped
-        return Failure(
-            error_class=INVALID_RESULT,
-            error_message=f"{name} took effect but its result has no JSON form: {exc}",
-            retryable=False,
-        )
-    size = len(text.encode())
-    if size <= TOOL_RESULT_LIMIT_BYTES:
-        return ToolAnswer(result=result)
-    return Failure(
-        error_class=outcomes.RESULT_TOO_LARGE,
-        error_message=f"{name} took effect but returned {size} bytes, more than {TOOL_RESULT_LIMIT_BYTES}",
-        retryable=False,
-    )
+            return failure_of(exc)

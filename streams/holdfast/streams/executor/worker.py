@@ -2,6 +2,7 @@
 
 A call without a lease is cheap and repeatable: it acts at once and its offset is finished by its report. A call with
 a lease is claimed first, its offset is finished by the claim, and the fold issues the next attempt if the lease ends.
+A claim that is refused gives the slot back; the fold sends the task again once the attempt can be claimed.
 """
 
 import asyncio
@@ -11,16 +12,18 @@ from collections import OrderedDict
 
 from holdfast.schemas.record import Message
 from holdfast.streams.executor import outcomes
-from holdfast.streams.executor.attempt import Attempt, AttemptKey, Delivery, Phase, Spawn, Stop, Task
-from holdfast.streams.executor.calls import Act, Calls
-from holdfast.streams.executor.limits import FINISHED_LIMIT
+from holdfast.streams.executor.attempt import Attempt, AttemptKey, Delivery, Phase, Prepared, Spawn, Stop, Task
+from holdfast.streams.executor.calls import Calls
+from holdfast.streams.executor.limits import REMEMBERED_LIMIT
 from holdfast.streams.executor.outcomes import Failure, Outcome
 from holdfast.streams.executor.reports import Reporter
 from holdfast.tools.errors import TOOL_ERROR
 
 _log = logging.getLogger(__name__)
-# A call stopped for one of these acted and may have had an effect, so its end is reported.
-_REPORTED_STOPS = frozenset({Stop.TIMEOUT, Stop.STOPPING})
+# A call stopped for one of these had begun to act, so its end is reported.
+_REPORTED_STOPS = frozenset({Stop.TIMEOUT, Stop.STOPPING, Stop.WITHDRAWN})
+# An attempt stopped for one of these before it acted is not ours to give back.
+_NOT_OURS = frozenset({Stop.CLAIM_LOST, Stop.REFUSED, Stop.WITHDRAWN})
 
 
 class Worker:
@@ -40,7 +43,8 @@ class Worker:
         spawn: Spawn,
     ) -> None:
         self.running: dict[AttemptKey, Attempt] = {}
-        self._finished: OrderedDict[AttemptKey, None] = OrderedDict()
+        self._finished = _Memory()
+        self._withdrawn = _Memory()
         self._calls = calls
         self._reporter = reporter
         self._executor_id = executor_id
@@ -59,13 +63,14 @@ class Worker:
     def take(self, message: Message[Task], delivery: Delivery) -> None:
         """Start a task, or recognise it as one that is running or was finished here."""
         key = message.body.effect_key, message.body.attempt
-        if key in self._finished:
+        if key in self._finished or key in self._withdrawn:
             delivery.finish()
         elif (known := self.running.get(key)) is None:
             attempt = self.running[key] = Attempt(message, key, [delivery])
             attempt.runner = self._spawn(self._run(attempt))
-        elif known.lease_s and known.phase is not Phase.CLAIMING:
-            delivery.finish()  # claimed: from here on the lease decides about a repeat
+        elif known.lease_s and known.phase is not Phase.REPORTING:
+            # The fold asks again if it refused the last claim, or has not seen it: either way this one is new to it.
+            self._spawn(self._claim_again(known, delivery))
         else:
             known.deliveries.append(delivery)
 
@@ -79,6 +84,19 @@ class Worker:
                 attempt.grant.set_result(None)
         else:
             attempt.stop(Stop.CLAIM_LOST)
+
+    def refuse(self, key: AttemptKey, claim_id: str) -> None:
+        """The fold refused a claim, maybe the newest of this executor."""
+        attempt = self.running.get(key)
+        if attempt is not None and attempt.claim_id == claim_id:
+            attempt.refuse()
+
+    def withdraw(self, key: AttemptKey) -> None:
+        """Nobody waits for an attempt any more, wherever it is: running, in the queue, or still to come."""
+        self._withdrawn.add(key)
+        attempt = self.running.get(key)
+        if attempt is not None:
+            attempt.withdraw()
 
     async def claims_done(self) -> None:
         """Wait until no claim is on its way, so that its offset can be committed."""
@@ -106,22 +124,29 @@ class Worker:
         finally:
             del self.running[attempt.key]
             self._freed.set()
+        if attempt.lease_s and not self._draining:
+            for delivery in attempt.deliveries:  # came while the attempt was being given up
+                self.take(attempt.message, delivery)
 
     async def _attempt(self, attempt: Attempt) -> None:
         started = time.monotonic()
-        act = self._prepare(attempt.message)
-        if attempt.lease_s and not isinstance(act, Failure) and not await self._hold(attempt):
-            return
-        outcome = act if isinstance(act, Failure) else await self._act(attempt, act)
+        prepared = self._prepare(attempt.message)
+        if isinstance(prepared, Failure):
+            outcome: Outcome | None = prepared
+        else:
+            attempt.prepared = prepared
+            if not await self._may_begin(attempt):
+                return
+            outcome = await self._act(attempt, prepared)
         attempt.enter(Phase.REPORTING)
         if outcome is None:
             _log.error("%s#%d is not reported: %s", *attempt.key, attempt.stopped)
             return
         await self._reporter.outcome(attempt, outcome, int((time.monotonic() - started) * 1000))
         attempt.finish_deliveries()
-        self._remember(attempt.key)
+        self._finished.add(attempt.key)
 
-    def _prepare(self, message: Message[Task]) -> Act | Failure:
+    def _prepare(self, message: Message[Task]) -> Prepared | Failure:
         if message.body.deadline_at_ms <= time.time() * 1000:
             return Failure(
                 error_class=outcomes.TIMEOUT,
@@ -130,14 +155,22 @@ class Worker:
             )
         return self._calls.prepare(message)
 
+    async def _may_begin(self, attempt: Attempt) -> bool:
+        """True if the call may begin now: it is held where it needs a lease, and nobody has given it up."""
+        if attempt.lease_s:
+            return await self._hold(attempt)
+        if attempt.stopped is Stop.WITHDRAWN:
+            attempt.finish_deliveries()
+        return attempt.stopped is None
+
     async def _hold(self, attempt: Attempt) -> bool:
         """Claim the attempt and, where the call must not be made twice, wait for the grant. False: it was given up."""
         if self._calls.needs_grant(attempt.message.body):
             attempt.grant = asyncio.get_running_loop().create_future()
-        await self._claim(attempt)
+        await self._claim(attempt, attempt.deliveries.pop())
         attempt.enter(Phase.WAITING, attempt.fence_at, Stop.NO_GRANT)
         try:
-            if attempt.grant is not None:
+            if attempt.stopped is None and attempt.grant is not None:
                 await attempt.grant
         except asyncio.CancelledError:
             if not _stopped_by_us(attempt):
@@ -149,33 +182,42 @@ class Worker:
         if attempt.stopped is None:
             return True
         attempt.enter(Phase.REPORTING)
-        _log.warning("%s#%d is given back: %s", *attempt.key, attempt.stopped)
-        if attempt.stopped is not Stop.CLAIM_LOST:  # then there is nothing of ours to release
+        if attempt.stopped in _NOT_OURS:
+            _log.info("%s#%d is not begun: %s", *attempt.key, attempt.stopped)
+        else:
+            _log.warning("%s#%d is given back: %s", *attempt.key, attempt.stopped)
             await self._reporter.release(attempt, attempt.stopped)
         return False
 
-    async def _claim(self, attempt: Attempt) -> None:
+    async def _claim_again(self, attempt: Attempt, delivery: Delivery) -> None:
+        """Answer another delivery of an attempt that runs here."""
+        await self._claim(attempt, delivery)
+        if self.running.get(attempt.key) is not attempt and attempt.key not in self._finished:
+            await self._reporter.release(attempt, "it was given up before it was claimed again")
+
+    async def _claim(self, attempt: Attempt, delivery: Delivery) -> None:
         self._claiming += 1
         self._no_claims.clear()
         sent_at = time.monotonic()
         try:
-            await self._reporter.claim(attempt)
-            attempt.leased_at = sent_at
-            attempt.finish_deliveries()
+            await self._reporter.claim(attempt, delivery)
+            attempt.claimed(sent_at)
+            delivery.finish()
         finally:
             self._claiming -= 1
             if not self._claiming:
                 self._no_claims.set()
 
-    async def _act(self, attempt: Attempt, act: Act) -> Outcome | None:
+    async def _act(self, attempt: Attempt, prepared: Prepared) -> Outcome | None:
         """What came of the call; None if it was cancelled and must not be reported."""
         task = attempt.message.body
         left_ms = min(task.timeout_ms, task.deadline_at_ms - time.time() * 1000)
         attempt.enter(Phase.ACTING, time.monotonic() + left_ms / 1000)
         try:
-            outcome = await act()
+            outcome = await prepared.act()
         except asyncio.CancelledError:
             if _stopped_by_us(attempt):
+                prepared.give_up()  # a function in a thread goes on, unless it listens
                 assert attempt.stopped is not None
                 return self._calls.cut_short(task, attempt.stopped) if attempt.stopped in _REPORTED_STOPS else None
             current = asyncio.current_task()
@@ -192,10 +234,20 @@ class Worker:
         _stopped_by_us(attempt)  # a call may end well in spite of its cancellation
         return outcome
 
-    def _remember(self, key: AttemptKey) -> None:
-        self._finished[key] = None
-        if len(self._finished) > FINISHED_LIMIT:
-            self._finished.popitem(last=False)
+
+class _Memory:
+    """The attempts that were added last, so many of them."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[AttemptKey, None] = OrderedDict()
+
+    def add(self, key: AttemptKey) -> None:
+        self._keys[key] = None
+        if len(self._keys) > REMEMBERED_LIMIT:
+            self._keys.popitem(last=False)
+
+    def __contains__(self, key: AttemptKey) -> bool:
+        return key in self._keys
 
 
 def _stopped_by_us(attempt: Attempt) -> bool:

@@ -23,6 +23,9 @@ def _lookup(turn: Turn, body: rep.ReportLookup) -> Rejection | None:
     if found is None:
         return reject("attempt_not_current", effect_key=body.effect_key, attempt=body.attempt)
     run, call = found
+    if not body.found and not body.error_class and turn.now_ms < call.lookup_at_ms:
+        # An executor's clock is fast. That nothing is seen yet says nothing; the lost search is asked for again.
+        return reject("lookup_too_early", effect_key=body.effect_key, not_before_at_ms=call.lookup_at_ms)
     if body.error_class:
         leave_to_a_person(turn, run, call, f"searching for it failed with {body.error_class}: {body.error_message}")
         return None
@@ -56,7 +59,9 @@ def _lookup(turn: Turn, body: rep.ReportLookup) -> Rejection | None:
 def _searched_call(turn: Turn, body: rep.ReportLookup) -> tuple[StepRun, Call] | None:
     for run in turn.state.active.values():
         call = run.calls.get(body.effect_key)
-        if call is not None and call.status is CallStatus.SEARCHED and call.lookup == body.lookup:
+        if call is None or call.status is not CallStatus.SEARCHED:
+            continue
+        if (call.attempt, call.lookup) == (body.attempt, body.lookup):
             return run, call
     return None
 
