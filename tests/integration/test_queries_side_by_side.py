@@ -205,6 +205,7 @@ def test_children_of_children_stand_below_them(ask: Ask) -> None:
         (2, child, f"{child}:each.1.1", "running"),
     ]
     assert [row["definition_name"] for row in rows] == ["child"] * 3
+    assert {row["level"] for row in ask("children", workflow="w-2", levels="1")} == {1}
 
 
 def test_a_child_that_was_asked_for_and_never_began_is_in_the_tree(ask: Ask) -> None:
@@ -217,11 +218,22 @@ def test_lists_have_children_only_if_asked_for(ask: Ask) -> None:
         return {row["workflow_id"] for row in ask("workflows", **given)}
 
     top = {"w-1", "w-2", "w-3", "w-4", "w-5"}
-    assert ids() - {"w-6"} == top
+    assert ids() - {"w-6", "w-7"} == top
     assert ids(parent="w-1") == {f"w-1:each.1.{index}" for index in range(4)}
     assert ids(which="children") & top == set()
     assert ids(which="all") == ids() | ids(which="children")
     assert ids(parent="w-1", status="failed") == {"w-1:each.1.1"}
+
+
+def test_a_list_says_which_steps_are_under_way(ask: Ask, told: Engine) -> None:
+    town = Town({PARENT.hash: PARENT}, now_ms=START_MS)
+    town.start(PARENT, "w-7")
+    told.load(town.messages["w-7"], partition=10)
+    rows = {row["workflow_id"]: row["steps"] for row in ask("workflows")}
+    assert rows["w-7"] == ["ask", "find", "hear"]
+    assert (rows["w-1"], rows["w-5"]) == (["each"], [])
+    town.cancel("w-7")
+    told.load(town.messages["w-7"], partition=10)
 
 
 def test_a_workflow_knows_its_parent_and_how_deep_it_stands(ask: Ask) -> None:
@@ -234,7 +246,7 @@ def test_a_workflow_knows_its_parent_and_how_deep_it_stands(ask: Ask) -> None:
 
 def test_a_parent_is_stuck_only_if_its_child_does_not_go_on_or_was_not_heard_of(ask: Ask) -> None:
     found = {row["workflow_id"]: row["reason"] for row in ask("stuck")}
-    assert {name: reason for name, reason in found.items() if not name.startswith("w-6")} == {
+    assert {name: reason for name, reason in found.items() if not name.startswith(("w-6", "w-7"))} == {
         "w-1:each.1.2": "call_open",
         "w-1:each.1.3": "call_open",
         "w-2:start.1.0:each.1.1": "call_open",

@@ -1,37 +1,24 @@
 """The story of a workflow, told from journals that the real driver made."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 
-from holdfast.ops.history import fold
 from holdfast.ops.matters import Matter, matters
 from holdfast.ops.timeline import tell
 from holdfast.ops.timeline_model import Approval, Call, Notice, Sleep, Timeline, Visit, Wait
-from holdfast.ops.timeline_text import render
+from holdfast.schemas import requests as req
+from support import stories
 from support.scenario import Scenario, answer, define
+from support.stories import text_of, visits
 
 Play = Callable[[], Scenario]
 SOON_MS = 5_000
 
 
 def story_of(scenario: Scenario) -> Timeline:
-    timeline = tell(scenario.journal)
-    assert timeline is not None
-    return timeline
-
-
-def text_of(timeline: Timeline, now_ms: int, width: int = 200) -> str:
-    console = Console(width=width, color_system=None, highlight=False, markup=False)
-    with console.capture() as captured:
-        console.print(render(timeline, now_ms))
-    return captured.get()
-
-
-def visits(timeline: Timeline) -> dict[str, Visit]:
-    return {entry.step: entry for entry in timeline.story if isinstance(entry, Visit)}
+    return stories.story_of(scenario.journal)
 
 
 def agent(**more: object) -> dict[str, object]:
@@ -163,6 +150,46 @@ def a_lease_that_runs_out_and_a_late_report() -> Scenario:
     return s
 
 
+def a_pause_and_a_way_on() -> Scenario:
+    s = Scenario(define({"reply": {"kind": "wait", "event": "said", "timeout": "1h", "next": "end"}}))
+    s.start()
+    s.feed(req.PauseWorkflow(reason="moving house"), actor=("person", "mia"))
+    s.deliver("said", {"text": "yes"})
+    s.feed(req.ResumeWorkflow(reason="moved", extend_ms=0), actor=("person", "mia"))
+    return s
+
+
+def an_effect_that_is_undone() -> Scenario:
+    undo = {"tool": "send", "arguments": {"id": "${steps.book.output.id}"}}
+    book = {"kind": "tool", "tool": "send", "compensate": undo, "next": "reply"}
+    wait = {"kind": "wait", "event": "said", "timeout": "1h", "next": "end"}
+    s = Scenario(define({"book": book, "reply": wait}))
+    s.start()
+    s.tool_result(s.take(), {"id": "b-1"})
+    s.cancel()
+    s.tool_result(s.take())
+    return s
+
+
+def a_step_that_is_skipped_and_one_that_is_sent_back() -> Scenario:
+    look = {"kind": "tool", "tool": "look", "next": "reply"}
+    s = Scenario(define({"look": look, "reply": {"kind": "wait", "event": "said", "timeout": "1h", "next": "end"}}))
+    s.start()
+    s.feed(req.SkipStep(step="look", output={"seen": 1}, reason="looked myself"), actor=("person", "mia"))
+    s.feed(req.RetryStep(step="look", reason="look again"), actor=("person", "mia"))
+    return s
+
+
+def a_payment_that_somebody_found() -> Scenario:
+    s = a_payment_whose_outcome_nobody_knows()
+    (call,) = next(iter(s.state.active.values())).calls.values()
+    s.feed(
+        req.ResolveCall(effect_key=call.effect_key, outcome="done", result={"paid": 1}, reason="it is in the books"),
+        actor=("person", "mia"),
+    )
+    return s
+
+
 PLAYS: tuple[Play, ...] = (
     a_loop_with_a_retry_a_tool_and_a_repair,
     an_approval_that_is_given,
@@ -173,44 +200,28 @@ PLAYS: tuple[Play, ...] = (
     a_failure_that_is_caught_and_a_second_visit,
     a_cancellation,
     a_lease_that_runs_out_and_a_late_report,
+    a_pause_and_a_way_on,
+    an_effect_that_is_undone,
+    a_step_that_is_skipped_and_one_that_is_sent_back,
+    a_payment_that_somebody_found,
 )
 every_play = pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
 
 
-def prefixes(scenario: Scenario) -> Iterator[tuple[int, Timeline]]:
-    for count in range(1, len(scenario.journal) + 1):
-        timeline = tell(scenario.journal[:count])
-        assert timeline is not None
-        yield count, timeline
-
-
 @every_play
 def test_the_story_has_the_status_and_the_open_steps_of_the_engines_own_fold(play: Play) -> None:
-    scenario = play()
-    for count, timeline in prefixes(scenario):
-        state = fold(scenario.journal[:count])
-        assert state is not None
-        assert timeline.status == state.status.value
-        assert [visit.step for visit in timeline.running] == list(state.active)
-        assert timeline.ended == state.finished
-        assert timeline.last_sequence == count
+    stories.assert_true_to_the_fold(play().journal)
 
 
 @every_play
 def test_after_each_decision_a_workflow_has_ended_or_says_what_it_waits_for(play: Play) -> None:
-    scenario = play()
-    for count, timeline in prefixes(scenario):
-        meta = scenario.journal[count - 1].meta
-        if meta.index == meta.count - 1 and not timeline.ended:
-            assert [matter.what for matter in matters(timeline) if matter.what], f"after {meta.type}"
+    stories.assert_says_what_is_waited_for(play().journal)
 
 
 @every_play
 def test_every_prefix_of_a_journal_can_be_shown_at_any_width(play: Play) -> None:
     scenario = play()
-    for _, timeline in prefixes(scenario):
-        for width in (40, 80, 120):
-            assert scenario.journal[0].meta.workflow_id in text_of(timeline, scenario.now_ms, width)
+    stories.assert_can_be_shown(scenario.journal, scenario.now_ms)
 
 
 def test_a_model_loop_shows_attempts_answers_and_why_an_answer_was_not_accepted() -> None:
@@ -399,6 +410,36 @@ def test_no_hash_is_longer_than_it_must_be_on_the_screen() -> None:
     full = next(iter(s.state.approvals.values())).action_hash
     assert full not in text_of(story_of(s), s.now_ms)
     assert full[:12] in text_of(story_of(s), s.now_ms)
+
+
+def test_a_pause_says_who_and_why_and_how_to_go_on() -> None:
+    s = a_pause_and_a_way_on()
+    paused = [m.meta.type for m in s.journal].index("WorkflowPaused") + 1
+    text = text_of(stories.story_of(s.journal[:paused]), s.now_ms)
+    assert "by mia: moving house" in text
+    assert "waits for  somebody who resumes it" in text
+    assert 'next  holdfast resume w-1 --reason "..."' in text
+    assert story_of(s).status == "completed"
+
+
+def test_undoing_is_told_as_a_visit_of_its_own() -> None:
+    s = an_effect_that_is_undone()
+    told = [(v.step, v.kind, v.status) for v in story_of(s).story if isinstance(v, Visit)]
+    assert told == [
+        ("book", "tool", "completed"),
+        ("reply", "wait", "cancelled"),
+        ("book", "compensation", "completed"),
+    ]
+
+
+def test_what_an_operator_did_stands_in_the_story() -> None:
+    s = a_step_that_is_skipped_and_one_that_is_sent_back()
+    text = text_of(story_of(s), s.now_ms)
+    assert "looked myself" in text
+    assert "look again" in text
+    assert next((v.step, v.status) for v in story_of(s).story if isinstance(v, Visit)) == ("look", "skipped")
+    found = text_of(story_of(a_payment_that_somebody_found()), s.now_ms)
+    assert "it is in the books" in found
 
 
 def test_nothing_is_told_of_a_workflow_without_events() -> None:

@@ -11,6 +11,7 @@ from holdfast.ops.event_text import brief, duration, moment, safe, short_hash
 from holdfast.ops.published import Published
 
 PURPOSE_LIMIT = 90
+INDENT = "  "
 
 
 def render(published: Published) -> RenderableType:
@@ -52,20 +53,35 @@ def _table(names: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
 
 
 def _steps(body: Any) -> Iterator[tuple[str, ...]]:
-    for name in _order(body):
+    for name, depth, end in _order(body, body["start"], 0, "the end", set()):
         step = body["steps"][name]
-        yield name, step["kind"], _does(step), ", ".join(_exits(step)) or "the end"
+        yield INDENT * depth + name, step["kind"], _does(step), ", ".join(_exits(step)) or end
 
 
-def _order(body: Any) -> list[str]:
-    """The steps as a workflow meets them: the canonical form, which is what is published, has them by name."""
-    found, ahead = [], [body["start"]]
+def _order(body: Any, start: str, depth: int, end: str, met: set[str]) -> Iterator[tuple[str, int, str]]:
+    """The steps as a workflow meets them, those of a branch or an item below its step, and what their end ends.
+
+    The canonical form, which is what is published, has them by name.
+    """
+    ahead = [start]
     while ahead:
         name = ahead.pop(0)
-        if name not in found:
-            found.append(name)
-            ahead += _targets(body["steps"][name])
-    return found
+        if name in met:
+            continue
+        met.add(name)
+        yield name, depth, end
+        step = body["steps"][name]
+        for first, inner_end in _inside(step):
+            yield from _order(body, first, depth + 1, inner_end, met)
+        ahead += (way.rpartition(" ")[2] for way in _exits(step))
+
+
+def _inside(step: Any) -> Iterator[tuple[str, str]]:
+    """The first step of each branch and of an item, and what ends with them."""
+    if step["kind"] == "parallel":
+        yield from ((branch["start"], f"the end of {name}") for name, branch in step["branches"].items())
+    elif step["kind"] == "map":
+        yield step["do"], "the end of the item"
 
 
 def _does(step: Any) -> str:
@@ -110,12 +126,6 @@ def _exits(step: Any) -> Iterator[str]:
     elif "next" in step:
         yield step["next"]
         yield from (f"{error}: {target}" for error, target in step.get("catch", {}).items())
-
-
-def _targets(step: Any) -> list[str]:
-    inside = [branch["start"] for branch in step.get("branches", {}).values()] if step["kind"] == "parallel" else []
-    inside += [step["do"]] if step["kind"] == "map" else []
-    return [*inside, *(way.rpartition(" ")[2] for way in _exits(step))]
 
 
 def _tools(body: Any) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from holdfast.schemas.record import Json
 
 @dataclass(kw_only=True)
 class Attempt:
-    """One attempt of a call. `status` is open, completed, failed, unknown or released."""
+    """One attempt of a call. `status` is open, completed, failed, unknown, released or withdrawn (with its step)."""
 
     number: int
     requested_at_ms: int
@@ -99,12 +99,82 @@ class Approval:
     comment: str = ""
 
 
-Item = Call | Wait | Sleep | Approval
+@dataclass(kw_only=True)
+class Branch:
+    """One branch of a parallel step. `status` is running, completed, failed or cancelled.
+
+    Its steps are the visits with the same `scope`.
+    """
+
+    type: str = "branch"
+    name: str
+    scope: str
+    started_at_ms: int
+    status: str = "running"
+    ended_at_ms: int | None = None
+    error_class: str = ""
+    error_message: str = ""
+
+
+@dataclass(kw_only=True)
+class Child:
+    """A workflow that a step started; `index` counts the items of a map step.
+
+    `status` is what this workflow has heard: running, then completed, failed, cancelled or rejected; stopped or left
+    once nobody waits for it. Where the tables know more, it is the child's own status, and `at_step` where it stands.
+    """
+
+    type: str = "child"
+    workflow_id: str
+    definition_hash: str
+    index: int
+    awaited: bool
+    on_parent_end: str
+    requested_at_ms: int
+    status: str = "running"
+    at_step: str = ""
+    ended_at_ms: int | None = None
+    error_class: str = ""
+    error_message: str = ""
+
+    @property
+    def heard_of(self) -> bool:
+        """True once this workflow knows how it ended."""
+        return self.ended_at_ms is not None
+
+
+@dataclass(kw_only=True)
+class Items:
+    """How far a map step is: so many items in all, started, ended, and of these failed."""
+
+    type: str = "items"
+    total: int
+    started: int = 0
+    ended: int = 0
+    failed: int = 0
+    children: list[Child] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Firings:
+    """What became of the firings of a schedule: how many of each outcome, when the last one was, what was started."""
+
+    type: str = "firings"
+    outcomes: dict[str, int] = field(default_factory=dict)
+    last_at_ms: int | None = None
+    children: list[Child] = field(default_factory=list)
+
+
+Item = Call | Wait | Sleep | Approval | Branch | Child | Items | Firings
 
 
 @dataclass(kw_only=True)
 class Visit:
-    """One visit of a step. `status` is running, completed, failed or ended (because the workflow did)."""
+    """One visit of a step, or the undoing of one (kind compensation).
+
+    `status` is running, completed, failed, skipped, cancelled, or ended (because the workflow did). `scope` names the
+    branch that it belongs to, empty at the top.
+    """
 
     type: str = "step"
     step: str
@@ -112,6 +182,7 @@ class Visit:
     kind: str
     started_at_ms: int
     timeout_at_ms: int | None
+    scope: str = ""
     status: str = "running"
     ended_at_ms: int | None = None
     next_step: str = ""
@@ -122,7 +193,7 @@ class Visit:
 
 @dataclass(kw_only=True)
 class Notice:
-    """Something that changed nothing or waits for its step. `kind` is refused, late or kept."""
+    """Something beside the steps. `kind` is refused, late, kept (an event nobody waits for yet) or act (somebody's)."""
 
     type: str = "notice"
     kind: str
@@ -144,6 +215,11 @@ class Timeline:
     status: str
     started_by: str
     started_at_ms: int
+    parent_id: str = ""
+    parent_step: str = ""
+    parent_index: int = 0
+    depth: int = 0
+    start_step: str = ""
     deadline_at_ms: int
     last_sequence: int = 0
     updated_at_ms: int = 0
@@ -169,3 +245,12 @@ class Timeline:
     def running(self) -> list[Visit]:
         """The visits that have not ended."""
         return [entry for entry in self.story if isinstance(entry, Visit) and entry.status == "running"]
+
+    @property
+    def children(self) -> list[Child]:
+        """The workflows that this one started, in the order in which it asked for them."""
+        items = [item for visit in self.story if isinstance(visit, Visit) for item in visit.items]
+        nested = [child for item in items if isinstance(item, Items | Firings) for child in item.children]
+        return sorted(
+            [*nested, *(item for item in items if isinstance(item, Child))], key=lambda child: child.requested_at_ms
+        )

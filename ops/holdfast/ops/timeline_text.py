@@ -1,7 +1,7 @@
 """The story of a workflow as text for a terminal. Pure: a timeline and the present time in, rich renderables out."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,31 +10,35 @@ from rich.text import Text
 
 from holdfast.ops.event_text import brief, clock, distance, duration, moment, money, safe, short_hash, until
 from holdfast.ops.matters import Matter, matters
-from holdfast.ops.timeline_model import Approval, Attempt, Call, Notice, Sleep, Timeline, Visit, Wait
+from holdfast.ops.timeline_line import GAP, Line
+from holdfast.ops.timeline_model import (
+    Approval,
+    Attempt,
+    Branch,
+    Call,
+    Child,
+    Firings,
+    Items,
+    Notice,
+    Sleep,
+    Timeline,
+    Visit,
+    Wait,
+)
+from holdfast.ops.timeline_side_by_side_text import branch_line, child_lines, firings_lines, items_lines
 
 STATUS_STYLES: Mapping[str, str] = {
     "running": "cyan",
     "waiting": "cyan",
+    "paused": "bold yellow",
+    "compensating": "yellow",
     "completed": "green",
     "failed": "red",
     "blocked": "bold red",
     "cancelled": "yellow",
 }
-GAP = "  "
 ARGUMENTS_LIMIT = 60
 OUTPUT_LIMIT = 400
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of the story: when, how long (None: nothing to say), and what, indented by `depth`."""
-
-    at_ms: int | None
-    took_ms: int | None
-    depth: int
-    what: str
-    detail: str
-    style: str = ""
 
 
 def render(timeline: Timeline, now_ms: int) -> RenderableType:
@@ -52,6 +56,7 @@ def _header(timeline: Timeline, now_ms: int) -> RenderableType:
     deadline = moment(timeline.deadline_at_ms) if timeline.ended else until(timeline.deadline_at_ms, now_ms)
     scripted = f" ({timeline.scripted_model_calls} scripted)" if timeline.scripted_model_calls else ""
     facts = {
+        **_parent(timeline),
         "definition": f"{timeline.definition_name} @ {short_hash(timeline.definition_hash)}, tenant {timeline.tenant}",
         "started": f"{moment(timeline.started_at_ms)} by {timeline.started_by}",
         "deadline": deadline,
@@ -61,6 +66,13 @@ def _header(timeline: Timeline, now_ms: int) -> RenderableType:
     for name, fact in facts.items():
         grid.add_row(name, Text(safe(fact)))
     return Group(head, grid)
+
+
+def _parent(timeline: Timeline) -> dict[str, str]:
+    if not timeline.parent_id:
+        return {}
+    item = f", item {timeline.parent_index} from {timeline.start_step} on" if timeline.start_step else ""
+    return {"parent": f"{timeline.parent_id}, step {timeline.parent_step}{item}"}
 
 
 def _age(timeline: Timeline, now_ms: int) -> str:
@@ -81,29 +93,43 @@ def _story(timeline: Timeline, now_ms: int) -> RenderableType:
     grid.add_column(overflow="fold")
     grid.add_row("at", Text("took", "dim"), Text("what", "dim"), Text("detail", "dim"))
     for line in lines(timeline, now_ms):
-        at = "" if line.at_ms is None else f"+{duration(max(line.at_ms - timeline.started_at_ms, 0))}"
-        took = "" if line.took_ms is None else duration(max(line.took_ms, 0))
-        what = GAP * line.depth + safe(line.what)
-        grid.add_row(
-            at, took, Text(what, line.style or ("bold" if not line.depth else "")), Text(safe(line.detail), line.style)
-        )
+        grid.add_row(*line.cells(timeline.started_at_ms))
     return grid
 
 
 def lines(timeline: Timeline, now_ms: int) -> Iterator[Line]:
-    """The lines of the story, in order."""
+    """The lines of the story: in order, but what belongs to a branch stands below it."""
+    inside: dict[str, list[Visit]] = {}
+    for entry in timeline.story:
+        if isinstance(entry, Visit) and entry.scope:
+            inside.setdefault(entry.scope, []).append(entry)
     for entry in timeline.story:
         if isinstance(entry, Notice):
             yield _notice(entry)
-            continue
-        yield _visit(entry)
-        for item in entry.items:
+        elif not entry.scope:
+            yield from _visit_lines(entry, inside, now_ms)
+
+
+def _visit_lines(visit: Visit, inside: Mapping[str, list[Visit]], now_ms: int) -> Iterator[Line]:
+    yield _visit(visit)
+    for item in visit.items:
+        if not isinstance(item, Branch):
             yield from _ITEMS[type(item)](item, now_ms)
+            continue
+        yield branch_line(item)
+        for below in inside.get(item.scope, ()):
+            yield from (replace(line, depth=line.depth + 2) for line in _visit_lines(below, inside, now_ms))
 
 
 def _notice(notice: Notice) -> Line:
-    what = {"refused": f"refused {notice.what}", "late": "late report", "kept": f"event {notice.what}"}[notice.kind]
+    what = {
+        "refused": f"refused {notice.what}",
+        "late": "late report",
+        "kept": f"event {notice.what}",
+        "act": notice.what,
+    }[notice.kind]
     detail = {
+        "act": f"by {notice.actor}: {brief(notice.message)}",
         "refused": f"from {notice.actor}: {notice.code}: {brief(notice.message)}",
         "late": f"{notice.what}, {notice.message}: recorded, changes nothing",
         "kept": f"{brief(notice.message)} from {notice.actor}: kept, nobody waited for it yet".lstrip(),
@@ -114,7 +140,8 @@ def _notice(notice: Notice) -> Line:
 def _visit(visit: Visit) -> Line:
     ways = [visit.kind, visit.status]
     if visit.error_class:
-        ways[-1] = f"failed: {visit.error_class}: {brief(visit.error_message)}"
+        why = ": ".join(filter(None, [visit.error_class, brief(visit.error_message)]))
+        ways[-1] = f"{visit.status}: {why}"
     if visit.next_step:
         ways.append(f"then {visit.next_step}")
     return Line(
@@ -123,7 +150,8 @@ def _visit(visit: Visit) -> Line:
         depth=0,
         what=visit.step if visit.visit == 1 else f"{visit.step} #{visit.visit}",
         detail=", ".join(ways),
-        style="red" if visit.status == "failed" else "",
+        style=_VISIT_STYLES.get(visit.status, ""),
+        weight="bold",
     )
 
 
@@ -164,6 +192,8 @@ def _outcome(attempt: Attempt, now_ms: int) -> str:
         return ""
     if attempt.status == "open":
         return f"with {attempt.executor_id}" if attempt.executor_id else "not claimed"
+    if attempt.status == "withdrawn":
+        return "nobody waits for it any more"
     if attempt.status == "released":
         return f"given back by {attempt.executor_id}: {brief(attempt.error_message)}"
     again = f"; again at {clock(attempt.retry_at_ms)}" if attempt.retry_at_ms else ""
@@ -222,11 +252,13 @@ def _approval(approval: Approval, now_ms: int) -> Iterator[Line]:
     )
 
 
+_VISIT_STYLES: Mapping[str, str] = {"failed": "red", "cancelled": "yellow", "skipped": "yellow"}
 _ATTEMPT_STYLES: Mapping[str, str] = {
     "open": "cyan",
     "failed": "red",
     "unknown": "bold red",
     "released": "yellow",
+    "withdrawn": "yellow",
 }
 _APPROVAL_STYLES: Mapping[str, str] = {"open": "magenta", "approved": "green", "rejected": "red", "expired": "red"}
 _ITEMS: Mapping[type, Callable[[Any, int], Iterator[Line]]] = {
@@ -234,6 +266,9 @@ _ITEMS: Mapping[type, Callable[[Any, int], Iterator[Line]]] = {
     Wait: _wait,
     Sleep: _sleep,
     Approval: _approval,
+    Child: lambda child, _now_ms: child_lines(child),
+    Items: lambda items, _now_ms: items_lines(items),
+    Firings: lambda firings, _now_ms: firings_lines(firings),
 }
 
 
@@ -247,11 +282,13 @@ def _ending(timeline: Timeline) -> Iterator[RenderableType]:
 
 def _now(timeline: Timeline, now_ms: int) -> Iterator[RenderableType]:
     found = matters(timeline)
+    several = len({matter.step for matter in found if matter.what}) > 1
     yield from _ending(timeline)
     for matter in found:
         if matter.what and not timeline.ended:
             word = "blocked by" if matter.kind == "blocked" else "waits for"
-            yield Text(f"{word}  {_matter(matter, now_ms)}", _MATTER_STYLES.get(matter.kind, "cyan"))
+            step = f"{matter.step}: " if several else ""
+            yield Text(f"{word}  {step}{_matter(matter, now_ms)}", _MATTER_STYLES.get(matter.kind, "cyan"))
     for command in dict.fromkeys(matter.command for matter in found if matter.command):
         yield Text.assemble(("next  ", "dim"), safe(command))
 
@@ -261,4 +298,9 @@ def _matter(matter: Matter, now_ms: int) -> str:
     return safe(f"{matter.what}{limit}")
 
 
-_MATTER_STYLES: Mapping[str, str] = {"blocked": "bold red", "approval": "magenta", "retry": "yellow"}
+_MATTER_STYLES: Mapping[str, str] = {
+    "blocked": "bold red",
+    "approval": "magenta",
+    "retry": "yellow",
+    "person": "bold yellow",
+}

@@ -15,6 +15,7 @@ from holdfast.ops.commands.sql import asking
 from holdfast.ops.console import CommandError, JsonOption, emit, say
 
 if TYPE_CHECKING:
+    from holdfast.ops.timeline_model import Timeline
     from holdfast.schemas.record import Message, Record
 
 PATIENCE_S = 2.0
@@ -44,14 +45,17 @@ def list_(
     status: Annotated[str, typer.Option(help="Only workflows that are running, waiting, blocked, failed, ...")] = "",
     definition: Annotated[str, typer.Option(help="Only workflows of this definition.")] = "",
     since: Annotated[str, typer.Option(help="Only what changed since then: 30m, 2d, or a time like 2026-05-01.")] = "",
+    parent: Annotated[str, typer.Option(metavar="ID", help="Only what this workflow started.")] = "",
+    children: Annotated[bool, typer.Option("--children", help="What other workflows started as well.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=LIST_LIMIT, help="At most so many.")] = 50,
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Workflows, the latest change first.
+    """Workflows that people and systems started, the latest change first.
 
-    JSON, one per workflow: workflow_id, tenant, definition, status, step, last_event, last_error, started_at_ms,
-    updated_at_ms, deadline_at_ms, last_sequence.
+    JSON, one per workflow: workflow_id, tenant, definition, status, step (the last one), steps (those under way),
+    last_event, last_error, started_at_ms, updated_at_ms, deadline_at_ms, last_sequence, parent_id, parent_step,
+    item_index, depth.
 
     Example: holdfast list --status waiting --since 1d
     """
@@ -60,22 +64,27 @@ def list_(
     statuses = [known.value for known in Status]
     if status and status not in statuses:
         raise typer.BadParameter(f"no such status: {status} (there are: {', '.join(statuses)})")
+    asked = {
+        "tenant": tenant_of(tenant),
+        "status": status,
+        "definition": definition,
+        "since": _since(since) if since else "1970-01-01 00:00:00",
+        "parent": parent,
+        "limit": limit,
+    }
     with asking() as clickhouse:
-        found = clickhouse.named(
-            "workflows",
-            tenant=tenant_of(tenant),
-            status=status,
-            definition=definition,
-            since=_since(since) if since else "1970-01-01 00:00:00",
-            limit=limit,
-        )
-    rows = [_listed(row) for row in found]
+        rows = [_listed(row) for row in clickhouse.named("workflows", which="all" if children else "top", **asked)]
+        # Who looks for what is blocked or failed has to hear of it, wherever it is.
+        hidden = [] if children or parent or not status else clickhouse.named("workflows", which="children", **asked)
     if as_json:
         emit(rows, as_json=True)
-        return
-    _print_list(rows)
+    else:
+        _print_list(rows, with_parent=children)
     if len(rows) == limit:
         say(f"the first {limit}; there may be more (--limit)")
+    if hidden:
+        count = f"{len(hidden)}{'' if len(hidden) < limit else ' or more'}"
+        say(f"started by other workflows and {status} as well: {count} (--children)")
 
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:
@@ -87,16 +96,21 @@ def _listed(row: dict[str, Any]) -> dict[str, Any]:
         "definition": row["definition_name"],
         "status": row["status"],
         "step": row["step"],
+        "steps": row["steps"],
         "last_event": row["last_type"],
         "last_error": row["last_error"],
         "started_at_ms": ms_of(row["started_at"]),
         "updated_at_ms": ms_of(row["updated_at"]),
         "deadline_at_ms": ms_of(row["deadline_at"]),
         "last_sequence": row["last_sequence"],
+        "parent_id": row["parent_id"],
+        "parent_step": row["parent_step"],
+        "item_index": row["item_index"],
+        "depth": row["depth"],
     }
 
 
-def _print_list(rows: list[dict[str, Any]]) -> None:
+def _print_list(rows: list[dict[str, Any]], *, with_parent: bool) -> None:
     from holdfast.ops.event_text import distance, moment
 
     now_ms = int(time.time() * 1000)
@@ -105,14 +119,16 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
             "workflow": row["workflow_id"],
             "definition": row["definition"],
             "status": row["status"],
-            "step": row["step"],
+            "step": row["steps"] or row["step"],
             "changed": distance(row["updated_at_ms"], now_ms),
             "started": moment(row["started_at_ms"]),
             "last_error": "" if row["status"] == "completed" else row["last_error"],
+            "parent": row["parent_id"],
         }
         for row in rows
     ]
-    emit(shown)
+    columns = list(shown[0]) if shown else []
+    emit(shown, table=columns if with_parent else columns[:-1])
 
 
 def show(
@@ -123,10 +139,11 @@ def show(
 ) -> None:
     """What happened in a workflow, step by step, and what it waits for now.
 
-    JSON: tenant, workflow_id, definition_name, definition_hash, status, started_by, started_at_ms, deadline_at_ms,
-    updated_at_ms, ended_at_ms, last_sequence, input, output, error_class, error_message, model_calls,
-    scripted_model_calls, tool_calls, input_tokens, output_tokens, cost_microusd, story (of type step with items of type
-    call, wait, sleep, approval; or of type notice), waits_for (kind, step, what, until_ms, command).
+    JSON: tenant, workflow_id, definition_name, definition_hash, status, started_by, started_at_ms, parent_id,
+    parent_step, parent_index, depth, start_step, deadline_at_ms, updated_at_ms, ended_at_ms, last_sequence, input,
+    output, error_class, error_message, model_calls, scripted_model_calls, tool_calls, input_tokens, output_tokens,
+    cost_microusd, story (of type step with items of type call, wait, sleep, approval, branch, child, items, firings; or
+    of type notice), waits_for (kind, step, what, until_ms, command).
     With --events, one per event: sequence, recorded_at_ms, type, actor_kind, actor_id, cause_id, body.
 
     Example: holdfast show support-ticket-0c6e4f1d2a3b
@@ -136,12 +153,15 @@ def show(
     from holdfast.ops.matters import matters
     from holdfast.ops.timeline import tell
 
-    messages = _messages(tenant_of(tenant), workflow_id)
+    chosen = tenant_of(tenant)
+    messages = _messages(chosen, workflow_id)
     if events:
         _show_events(messages, as_json=as_json)
         return
     timeline = tell(messages)
     assert timeline is not None, "there is at least one event"
+    if not all(child.heard_of for child in timeline.children):
+        _let_children_stand(timeline, chosen)
     if as_json:
         emit({**asdict(timeline), "waits_for": [asdict(matter) for matter in matters(timeline)]}, as_json=True)
         return
@@ -149,6 +169,18 @@ def show(
     from holdfast.ops.timeline_text import render
 
     show_text(render(timeline, int(time.time() * 1000)))
+
+
+def _let_children_stand(timeline: "Timeline", tenant: str) -> None:
+    """Say where the workflows stand of which this one has not heard yet: only the tables know."""
+    from holdfast.ops.timeline_side_by_side import stand
+
+    with asking() as clickhouse:
+        rows = clickhouse.named(
+            "children", tenant=tenant, workflow=timeline.workflow_id, levels=1, limit=SHOW_LIMIT_EVENTS
+        )
+    known = {row["workflow_id"]: (row["status"], row["at_step"]) for row in rows if row["status"] != "requested"}
+    stand(timeline, known)
 
 
 def _messages(tenant: str, workflow_id: str) -> "list[Message[Record]]":

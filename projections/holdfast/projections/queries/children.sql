@@ -1,6 +1,7 @@
 -- Which workflows did one workflow start, and they in turn, and where does each stand?
 -- parameter tenant: String = default
 -- parameter workflow: String
+-- parameter levels: UInt32 = 100
 -- parameter limit: UInt32 = 1000
 WITH RECURSIVE tree AS
 (
@@ -17,6 +18,7 @@ WITH RECURSIVE tree AS
         WHERE tenant = {tenant:String} AND workflow_id IN (SELECT child_id FROM tree)
     ) AS c
     INNER JOIN tree AS t ON c.workflow_id = t.child_id
+    WHERE t.level < {levels:UInt32}
 )
 SELECT t.level AS level, t.parent_id AS parent_id, t.child_id AS workflow_id, t.step AS step, t.visit AS visit,
        t.item_index AS item_index, t.start_step AS start_step, w.definition_name AS definition_name,
