@@ -15,6 +15,7 @@ from holdfast.ops.supervisor import Supervisor
 from support.clickhouse_server import ClickHouseServer
 from support.orchestrators import NewWorker, Worker
 from support.sinks import MakeSink, SinkProcess
+from support.small_disk import SmallDisk
 
 # Restarts at once, and gives up soon.
 QUICK = RestartPolicy(first_s=0.05, longest_s=0.2, limit=4)
@@ -38,12 +39,12 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def supervise(project: Project, cache_dir: Path) -> Iterator[Callable[..., Supervisor]]:
-    """A function (*roles, log=..., settings=...) that makes a supervisor for `project`, stopped after the test."""
+    """A function (*roles, log=, settings=, policy=) that makes a supervisor for `project`, stopped after the test."""
     made: list[Supervisor] = []
 
     def make(*roles: Role, **fields: object) -> Supervisor:
         settings = fields.pop("settings", None) or Settings(home=project.home, cache_dir=cache_dir)
-        supervisor = Supervisor(project, settings, roles=roles, policy=QUICK, **fields)  # type: ignore[arg-type]
+        supervisor = Supervisor(project, settings, roles=roles, **{"policy": QUICK, **fields})  # type: ignore[arg-type]
         made.append(supervisor)
         return supervisor
 
@@ -88,3 +89,17 @@ def worker(broker: Broker, topics: str, tmp_path: Path) -> Iterator[NewWorker]:
     yield make
     for each in made:
         each.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., SmallDisk]]:
+    """A function (folder, size_bytes, files=) that mounts a disk of its own there; it is gone after the test."""
+    made: list[SmallDisk] = []
+
+    def make(folder: Path, size_bytes: int, **options: int) -> SmallDisk:
+        made.append(SmallDisk(folder, size_bytes, **options))
+        return made[-1]
+
+    yield make
+    for disk in made:
+        disk.unmount()

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 refused or failed, 2 wrong use.
 """
 
+import errno
 import importlib
 import importlib.util
 import logging
@@ -86,6 +87,14 @@ def main() -> None:
     except BrokenPipeError:
         # The reader has gone (`holdfast ... | head`); the interpreter must not complain while flushing either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_REFUSED)
+    except TimeoutError:
+        show_error(CommandError("a part of the project did not answer in time", cure="`holdfast doctor`"))
+        sys.exit(EXIT_REFUSED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        show_error(CommandError(f"the disk is full: {error}", cure="make room where `holdfast doctor` says"))
         sys.exit(EXIT_REFUSED)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -10,15 +9,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
+from holdfast.ops.disk import CURE, disk_of, disks_of
 from holdfast.ops.errors import CommandError
 from holdfast.ops.roles import ROLES
 from holdfast.ops.settings import Project, Runtime, Settings
 from holdfast.ops.supervisor import is_up
 
-DISK_LOW_BYTES = 5 << 30
-DISK_FULL_BYTES = 512 << 20
 SKEW_MS = 2_000
 HTTP_TIMEOUT_S = 5.0
 BODY_BYTES = 1 << 20
@@ -125,23 +122,13 @@ def _cache(patient: Patient) -> Iterator[Finding]:
 
 
 def _disk(patient: Patient) -> Iterator[Finding]:
-    for subject, folder in (
-        ("disk of the project", patient.project.home),
-        ("disk of the cache", patient.settings.cache_dir),
-    ):
-        free = shutil.disk_usage(_existing(folder)).free
-        said = f"{free / (1 << 30):.1f} GiB free at {folder}"
-        cure = "make room: the journal is kept for ever"
-        if free < DISK_FULL_BYTES:
-            yield Finding(Severity.BROKEN, subject, said, cure)
-        elif free < DISK_LOW_BYTES:
-            yield Finding(Severity.WARNING, subject, said, cure)
+    for disk in (*disks_of(patient.project), disk_of("disk of the cache", patient.settings.cache_dir)):
+        if disk.full:
+            yield Finding(Severity.BROKEN, disk.subject, str(disk), CURE)
+        elif disk.low:
+            yield Finding(Severity.WARNING, disk.subject, str(disk), CURE)
         else:
-            yield Finding(Severity.OK, subject, said)
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+            yield Finding(Severity.OK, disk.subject, str(disk))
 
 
 def _schemas(_patient: Patient) -> Iterator[Finding]:

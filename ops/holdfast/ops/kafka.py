@@ -43,6 +43,10 @@ async def closed(stopping: Awaitable[None]) -> None:
             await stopping
     except (TimeoutError, KafkaError):
         return  # whatever was to be said about the broker has been said by then
+    except asyncio.CancelledError:
+        # A client that is stopped while it waits for a broker lets the end of its own tasks through.
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
 
 
 async def partition_count(consumer: AIOKafkaConsumer, topic: str) -> int:

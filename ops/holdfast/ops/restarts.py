@@ -1,21 +1,20 @@
 """When a process that has ended is started again, and when it is given up."""
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestartPolicy:
     """Waits of `first_s`, doubled each time up to `longest_s`; a life of `settled_s` starts that over.
 
-    More than `limit` restarts within `window_s` are not made.
+    After `limit` restarts in a row without such a life no other is made. What counts is how long it lived, not how
+    many restarts a span of time holds: a process that needs ten seconds to fail would never be given up.
     """
 
     first_s: float = 0.2
     longest_s: float = 10.0
     settled_s: float = 60.0
     limit: int = 20
-    window_s: float = 300.0
 
 
 @dataclass
@@ -25,19 +24,15 @@ class Restarts:
     policy: RestartPolicy
     count: int = 0
     _in_a_row: int = 0
-    _recent: deque[float] = field(default_factory=deque)
 
     def after_exit(self, *, started_s: float, now_s: float) -> float | None:
         """How many seconds to wait before the next start; None to give up."""
         policy = self.policy
-        while self._recent and self._recent[0] <= now_s - policy.window_s:
-            self._recent.popleft()
-        if len(self._recent) >= policy.limit:
-            return None
         if now_s - started_s >= policy.settled_s:
             self._in_a_row = 0
+        if self._in_a_row >= policy.limit:
+            return None
         wait_s = min(policy.first_s * 2.0**self._in_a_row, policy.longest_s)
-        self._recent.append(now_s)
         self._in_a_row += 1
         self.count += 1
         return wait_s

@@ -181,12 +181,19 @@ class Project:
             raise CommandError(f"{self.runtime_path} is damaged: {exc}", cure="remove it, then `holdfast up`") from exc
 
     def write_runtime(self, runtime: Runtime) -> None:
-        """Replace runtime.json at one stroke; only its owner may read it, since it holds the bridge's token."""
+        """Replace runtime.json at one stroke; only its owner may read it, since it holds the bridge's token.
+
+        Raises OSError, and leaves the old one, if the disk does not take it.
+        """
         self.home.mkdir(parents=True, exist_ok=True)
         descriptor, fresh = tempfile.mkstemp(prefix="runtime-", dir=self.home)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(runtime.model_dump_json(indent=2))
-        os.replace(fresh, self.runtime_path)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(runtime.model_dump_json(indent=2))
+            os.replace(fresh, self.runtime_path)
+        except OSError:
+            os.unlink(fresh)
+            raise
 
 
 def project_of(settings: Settings) -> Project:

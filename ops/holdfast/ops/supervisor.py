@@ -14,6 +14,7 @@ from logging.handlers import RotatingFileHandler
 
 import psutil
 
+from holdfast.ops.disk import disks_of
 from holdfast.ops.embedded.locking import exclusive
 from holdfast.ops.embedded.ports import HOST, answers, free_port, is_free
 from holdfast.ops.embedded.tether import end, spawn
@@ -95,7 +96,7 @@ class _Child:
 
     def say(self, line: str) -> None:
         """Log a line of the supervisor's about this role."""
-        self._supervisor.log(OWN_NAME, f"{self.role.name} {line}")
+        self._supervisor.tell(OWN_NAME, f"{self.role.name} {line}")
 
     def _live(self) -> None:
         try:
@@ -124,11 +125,10 @@ class _Child:
     def _why_given_up(self, code: int) -> str:
         if code == EXIT_MISCONFIGURED:
             return f"{self.role.name} cannot work with these settings: see {self._log_file.baseFilename}"
-        policy = self.restarts.policy
-        return (
-            f"{self.role.name} ended {policy.limit + 1} times within {policy.window_s / 60:.0f} minutes "
-            f"(last: {_explain(code)}): see {self._log_file.baseFilename}"
-        )
+        full = [f"the {disk.subject} is full, {disk}" for disk in disks_of(self._supervisor.project) if disk.full]
+        why = "; ".join([f"last: {_explain(code)}", *full])
+        times = self.restarts.policy.limit + 1
+        return f"{self.role.name} ended {times} times in a row ({why}): see {self._log_file.baseFilename}"
 
     def _spawn(self) -> None:
         self.started_at_ms = time.time_ns() // 1_000_000
@@ -144,7 +144,11 @@ class _Child:
         # Not in this thread: a grandchild may hold the pipe open long after the role has died.
         self._output = threading.Thread(target=self._keep_output, args=(self.process,), name="output", daemon=True)
         self._output.start()
-        self._supervisor.publish()
+        try:
+            self._supervisor.publish()
+        except OSError as exc:
+            # The addresses are the same, and that is what others look for there.
+            self.say(f"runs, but runtime.json does not say so: {exc}")
 
     def _keep_output(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout
@@ -152,12 +156,19 @@ class _Child:
             while line := pipe.readline(LINE_BYTES):
                 text = line.decode(errors="replace").rstrip("\n")
                 self._log_file.emit(logging.makeLogRecord({"msg": text}))
-                self._supervisor.log(self.role.name, text)
+                self._supervisor.tell(self.role.name, text)
+
+
+class _LogFile(RotatingFileHandler):
+    """A log of a limited size. A line that a full disk does not take is missing there, and stops nothing."""
+
+    def handleError(self, _record: logging.LogRecord) -> None:
+        """Do nothing: whoever follows the supervisor has seen the line."""
 
 
 def _rotating_file(project: Project, name: str) -> RotatingFileHandler:
     project.logs.mkdir(parents=True, exist_ok=True)
-    return RotatingFileHandler(project.logs / f"{name}.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1)
+    return _LogFile(project.logs / f"{name}.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1)
 
 
 def _explain(code: int) -> str:
@@ -244,6 +255,11 @@ class Supervisor:
         """Send a signal to a role's process, if it runs: SIGKILL is a crash, after which it is started again."""
         self._children[role].signal(number)
 
+    def tell(self, role: str, line: str) -> None:
+        """Pass a line on to `log`, whose own place may be the disk that is full."""
+        with suppress(OSError):
+            self.log(role, line)
+
     def give_up(self, reason: str) -> None:
         """Record that the project cannot go on; whoever is in `wait` stops it."""
         self._failure = self._failure or reason
@@ -264,7 +280,7 @@ class Supervisor:
         wanted = [role for role in self._roles if role.wanted(self._settings)]
         for role in self._roles:
             if role not in wanted:
-                self.log(OWN_NAME, f"{role.name} is not started: {role.unwanted_because}")
+                self.tell(OWN_NAME, f"{role.name} is not started: {role.unwanted_because}")
         brokers = [role for role in wanted if role.is_broker]
         with_topics = [role for role in wanted if role.needs_topics]
         if with_topics and not brokers and self._settings.bootstrap is None:
@@ -296,7 +312,7 @@ class Supervisor:
         before = asyncio.run(ensure_topics(bootstrap, settings.topic_prefix, settings.partitions, settings.replication))
         changed = [state.topic.name for state in before if state.status is not Status.OK]
         if changed:
-            self.log(OWN_NAME, f"topics created or corrected: {', '.join(changed)}")
+            self.tell(OWN_NAME, f"topics created or corrected: {', '.join(changed)}")
 
     def _wait_until_answers(self, address: str, who: str, log: str) -> None:
         port = int(address.rpartition(":")[2])

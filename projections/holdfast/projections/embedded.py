@@ -4,6 +4,7 @@ One process owns a folder (a kernel lock, free again right after a kill); everyb
 is code here: without the grants below any statement could read local files and reach the network.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -19,6 +20,10 @@ DATABASE = "holdfast"
 QUERY_TIME_LIMIT_S = 60
 QUERY_MEMORY_LIMIT_BYTES = 2 << 30
 ENGINE_MEMORY_LIMIT_BYTES = 4 << 30
+# The engine does not notice a write that fails for lack of room: a part whose files were cut off becomes visible all
+# the same, and a merge that ends like that takes acknowledged rows with it. So it is kept away from the end of the
+# disk; what is left there belongs to the journal anyway.
+KEEP_FREE_BYTES = 256 << 20
 RESULT_ROWS_LIMIT = 1_000_000
 RESULT_BYTES_LIMIT = 256 << 20
 
@@ -37,6 +42,9 @@ _CONFIG = """<clickhouse>
   <users_config>{users}</users_config>
   <user_directories><users_xml><path>{users}</path></users_xml></user_directories>
   <max_server_memory_usage>{memory}</max_server_memory_usage>
+  <storage_configuration><disks><default>
+    <keep_free_space_bytes>{keep_free}</keep_free_space_bytes>
+  </default></disks></storage_configuration>
 </clickhouse>
 """
 _USERS = """<clickhouse>
@@ -93,7 +101,7 @@ def prepare(path: Path) -> EmbeddedFolder:
     users = folder.path / "users.xml"
     limits = "".join(f"<{name}><min>1</min><max>{value}</max></{name}>" for name, value in READ_LIMITS.items())
     users.write_text(_USERS.format(database=DATABASE, limits=limits), encoding="utf-8")
-    config = _CONFIG.format(users=escape(str(users)), memory=ENGINE_MEMORY_LIMIT_BYTES)
+    config = _CONFIG.format(users=escape(str(users)), memory=ENGINE_MEMORY_LIMIT_BYTES, keep_free=KEEP_FREE_BYTES)
     folder.config.write_text(config, encoding="utf-8")
     return folder
 
@@ -110,11 +118,17 @@ def _locked(path: Path) -> int:
 
 
 def open_embedded(folder: EmbeddedFolder) -> Store:
-    """A store for writing. Raises an error of clickhouse-connect if another process owns the folder."""
+    """A store for writing; it takes nothing while less than KEEP_FREE_BYTES are free.
+
+    Raises an error of clickhouse-connect if another process owns the folder.
+    """
 
     def connect() -> Any:
         import clickhouse_connect
 
+        # Tables are made and opened without regard to the limit.
+        if shutil.disk_usage(folder.path).free < KEEP_FREE_BYTES:
+            raise OSError(errno.ENOSPC, f"less than {KEEP_FREE_BYTES >> 20} MiB free", str(folder.path))
         return clickhouse_connect.get_client(
             interface="chdb", path=str(folder.data), chdb_options={"config-file": str(folder.config)}
         )

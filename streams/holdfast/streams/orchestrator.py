@@ -239,10 +239,10 @@ def run_worker(config: OrchestratorConfig) -> int:
     uvloop.install()
     try:
         _wait_for_broker(config)
-    except BrokerAway as exc:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+    except (BrokerAway, OSError) as exc:
         log.critical("cannot go on: %s", exc)
         return EXIT_CANNOT_GO_ON
-    config.data_dir.mkdir(parents=True, exist_ok=True)
     orchestrator = build(config)
     worker = faust.Worker(orchestrator.app, loglevel="WARNING", redirect_stdouts=False)
     try:

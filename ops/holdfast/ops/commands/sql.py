@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from holdfast.projections.client import ClickHouse
 
 
+# By ClickHouse's code: it does not answer; its files are not what they were.
+_CURES = {
+    210: "`holdfast projections status`",
+    **dict.fromkeys((33, 40, 246), "`holdfast projections rebuild` makes the tables again from the journal"),
+}
+
+
 def register(app: typer.Typer) -> None:
     """Add `holdfast sql`."""
     app.command("sql")(sql)
@@ -23,18 +30,25 @@ def asking() -> Iterator["ClickHouse"]:
     """A client of the running project's tables. What it raises becomes a CommandError with its cure."""
     from holdfast.ops.roles import bridge_of
     from holdfast.ops.settings import load_settings, project_of
-    from holdfast.projections.client import NO_ANSWER, ClickHouse, QueryError, Unreachable
+    from holdfast.projections.client import ClickHouse
 
     settings = load_settings()
     url, token = bridge_of(settings, project_of(settings))
-    try:
+    with answers():
         yield ClickHouse(url=url, token=token)
+
+
+@contextmanager
+def answers() -> Iterator[None]:
+    """Whatever a client of the tables raises inside becomes a CommandError with its cure."""
+    from holdfast.projections.client import QueryError, Unreachable
+
+    try:
+        yield
     except Unreachable as exc:
         raise CommandError(str(exc), cure="`holdfast up`, and see the log of the role sink") from exc
     except QueryError as exc:
-        if exc.code == NO_ANSWER:
-            raise CommandError(f"ClickHouse does not answer: {exc}", cure="`holdfast projections status`") from exc
-        raise CommandError(f"ClickHouse refused the query: {exc}") from exc
+        raise CommandError(f"ClickHouse refused the query: {exc}", cure=_CURES.get(exc.code, "")) from exc
 
 
 def sql(
