@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from holdfast.streams.core.evolve import EVENT_TYPES, Cause, evolve
 from holdfast.streams.core.pending import calls_owed, timers
 from holdfast.streams.core.replay import first_divergence
 from holdfast.streams.core.state import CallStatus, Status, WorkflowState
+from holdfast.streams.core.told import TOLD
 from holdfast.streams.core.transitions import TRANSITIONS
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import state_from_json, state_json
@@ -344,12 +346,23 @@ def status_in_row(body: Record) -> str:
     return getattr(body, named) if named else mapped.constants.get("status", "")
 
 
-@settings(max_examples=100)
+@settings(max_examples=150)
 @given(schedules)
-def test_the_status_in_the_tables_is_the_live_one(schedule: list[int]) -> None:
-    scenario = run(schedule).scenario
-    said = [status_in_row(message.body) for message in scenario.journal]
-    assert [status for status in said if status][-1] == scenario.state.status
+def test_the_status_in_the_tables_is_the_live_one_after_each_decision(schedule: list[int]) -> None:
+    state, said = None, ""
+    for message in run(schedule).scenario.journal:
+        state = evolve(state, message.body, Cause.of(message.meta))
+        said = status_in_row(message.body) or said
+        if message.meta.index == message.meta.count - 1:
+            assert said == state.status, message.meta.type
+
+
+@pytest.mark.parametrize("cls", PROMOTED, ids=lambda cls: cls.__name__)
+def test_the_tables_take_from_an_event_the_status_that_the_engine_means_by_it(cls: type[Record]) -> None:
+    mapped = PROMOTED[cls]
+    by_field = cls is e.StatusChanged
+    assert ("status" in mapped.columns.values()) == by_field
+    assert mapped.constants.get("status") == (None if by_field else TOLD.get(cls))
 
 
 @settings(max_examples=150)

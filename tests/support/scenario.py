@@ -81,6 +81,7 @@ class Scenario:
     definition: CompiledDefinition
     versions: tuple[CompiledDefinition, ...] = ()
     now_ms: int = START_MS
+    workflow_id: str = WORKFLOW
     row: Row | None = None
     offset: int = -1
     journal: list[Message[Record]] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Scenario:
             event_id=input_id or f"input-{self.offset}",
             type=type(body).__name__,
             tenant=TENANT,
-            workflow_id=WORKFLOW,
+            workflow_id=self.workflow_id,
             actor_kind=actor[0],
             actor_id=actor[1],
             occurred_at_ms=self.now_ms,
@@ -189,7 +190,7 @@ class Scenario:
         return self.feed(req.DeliverEvent(event_type=event_type, correlation=correlation, payload=payload), input_id)
 
     def decide(self, decision: str = "approve", who: str = "bea", action_hash: str = "", kind: str = "person") -> Any:
-        approval = next(iter(self.state.approvals.values()))
+        approval = list(self.state.approvals.values())[-1]
         body = req.DecideApproval(
             approval_id=approval.approval_id,
             decision=decision,

@@ -89,6 +89,9 @@ BODY_COLUMNS: Mapping[str, str | int] = {
     "start_step": "",
     "child_id": "",
     "item_count": 0,
+    "lookup": 0,
+    "found": 0,
+    "evidence": "",
 }
 PLACE_COLUMNS = ("topic", "kafka_partition", "kafka_offset")
 EVENT_COLUMNS: tuple[str, ...] = (*META_COLUMNS, *BODY_COLUMNS, "payload", *PLACE_COLUMNS)
@@ -141,9 +144,9 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.StepTimedOut: _mapped(*_STEP, due_at_ms="due_at"),
     events.StepRetried: _mapped("step", payload=("reason",)),
     events.StepSkipped: _mapped(*_STEP, "next_step", payload=("output", "reason")),
-    events.ToolOutcomeResolved: _mapped(*_CALL, "tool", outcome="decision", payload=("result", "evidence")),
-    events.ToolLookupRequested: _mapped(*_CALL, "tool", due_at_ms="due_at", payload=("lookup", "arguments")),
-    events.ToolLookupCompleted: _mapped(*_CALL, "executor_id", payload=("lookup", "found", "result", "evidence")),
+    events.ToolOutcomeResolved: _mapped(*_CALL, "tool", "evidence", outcome="decision", payload=("result",)),
+    events.ToolLookupRequested: _mapped(*_CALL, "tool", "lookup", due_at_ms="due_at", payload=("arguments",)),
+    events.ToolLookupCompleted: _mapped(*_CALL, "executor_id", "lookup", "found", "evidence", payload=("result",)),
     events.ClosingStarted: _mapped("step", *_ERROR, outcome="decision", settle_until_ms="due_at"),
     events.WorkflowMigrated: _mapped(
         payload=("from_definition_hash", "to_definition_hash", "to_definition_name", "reason")

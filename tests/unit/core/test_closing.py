@@ -184,6 +184,20 @@ def test_undoing_may_need_a_persons_word() -> None:
     asked = only(scenario.last, e.ApprovalRequested)
     assert (asked.tool, asked.arguments, asked.roles) == ("send", {"refund": "c-1"}, ("lead",))
     assert not scenario.tasks
+    assert scenario.state.status == only(scenario.last, e.StatusChanged).status == "compensating"
+    scenario.decide("approve")
+    assert scenario.take().arguments == {"refund": "c-1"}
+
+
+def test_a_person_who_is_asked_once_more_is_asked_another_question() -> None:
+    scenario = both_done(roles=["lead"])
+    scenario.cancel()
+    first = only(scenario.last, e.ApprovalRequested)
+    scenario.decide("reject")
+    scenario.retry("charge")
+    second = only(scenario.last, e.ApprovalRequested)
+    assert second.approval_id != first.approval_id
+    assert second.action_hash == first.action_hash
     scenario.decide("approve")
     assert scenario.take().arguments == {"refund": "c-1"}
 

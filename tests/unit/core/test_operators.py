@@ -247,6 +247,19 @@ def test_a_person_may_say_that_a_call_can_be_made_again() -> None:
     assert (task.effect_key, task.attempt) == (key, 2)
 
 
+def test_a_status_that_no_event_says_by_itself_is_said() -> None:
+    """Tables and status topics take the status from single events."""
+    settled, key = unknown()
+    settled.resolve(key, "retry")
+    assert settled.names == ["ToolOutcomeResolved", "ToolCallRequested", "StatusChanged"]
+    assert only(settled.last, e.StatusChanged).status == "running"
+
+    paused = started({"go": CALL})
+    paused.pause()
+    paused.cancel()
+    assert (paused.names, paused.state.status) == (["ClosingStarted", "StatusChanged"], "running")
+
+
 def test_traces_of_a_call_are_looked_for_before_anybody_is_asked() -> None:
     scenario, key = unknown("post")
     assert scenario.names == ["ToolOutcomeUnknown", "ToolLookupRequested"]

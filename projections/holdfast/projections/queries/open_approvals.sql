@@ -16,6 +16,11 @@ LEFT ANTI JOIN
 (
     SELECT tenant, workflow_id, step, visit FROM holdfast.v_steps
     WHERE (tenant, workflow_id) IN (SELECT tenant, workflow_id FROM asked) AND status != 'running'
+      AND (tenant, workflow_id, step, visit) NOT IN
+          (
+              SELECT tenant, workflow_id, step, visit FROM holdfast.v_compensations
+              WHERE (tenant, workflow_id) IN (SELECT tenant, workflow_id FROM asked) AND status = 'running'
+          )
 ) AS left ON left.tenant = a.tenant AND left.workflow_id = a.workflow_id AND left.step = a.step AND left.visit = a.visit
 ORDER BY expires_at, tenant, workflow_id
 LIMIT 1000

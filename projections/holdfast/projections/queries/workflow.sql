@@ -1,10 +1,16 @@
 -- Where does one workflow stand, what does it wait for, what has it cost?
 -- parameter tenant: String = default
 -- parameter workflow: String
-WITH ended AS
+WITH undone AS
+(
+    SELECT step, visit, tool, status FROM holdfast.v_compensations
+    WHERE tenant = {tenant:String} AND workflow_id = {workflow:String}
+),
+ended AS
 (
     SELECT step, visit FROM holdfast.v_steps
     WHERE tenant = {tenant:String} AND workflow_id = {workflow:String} AND status != 'running'
+      AND (step, visit) NOT IN (SELECT step, visit FROM undone WHERE status = 'running')
 ),
 calls AS
 (
@@ -33,6 +39,7 @@ SELECT w.*,
               AND (step, visit) NOT IN ended
             ORDER BY first_sequence
         )) AS open_children,
+       (SELECT groupArray((step, visit, tool, status)) FROM undone) AS compensations,
        (SELECT sum(cost_microusd) FROM calls) AS cost_microusd,
        (SELECT sum(input_tokens + output_tokens) FROM calls) AS tokens
 FROM holdfast.v_workflows AS w

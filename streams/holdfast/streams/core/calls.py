@@ -154,14 +154,16 @@ def request_tool(
 def request_approval(
     turn: Turn, run: StepRun, *, tool: d.Tool, arguments: Json, roles: tuple[str, ...], summary: str
 ) -> None:
-    """Ask people of these roles to allow one exact call."""
+    """Ask people of these roles to allow one exact call. Each time is a question of its own."""
     state = turn.state
-    label = f"{run.step}~undo" if run.kind == UNDO else run.step
+    label, again = run.step, 0
+    if run.kind == UNDO:  # one visit may be undone more than once, until it works
+        label, again = f"{run.step}~undo", sum(asked.step == run.step for asked in state.approvals.values())
     turn.emit(
         e.ApprovalRequested(
             step=run.step,
             visit=run.visit,
-            approval_id=ids.derived_id(state.tenant, state.workflow_id, label, run.visit),
+            approval_id=ids.derived_id(state.tenant, state.workflow_id, label, run.visit, *([again] if again else [])),
             tool=tool.name,
             arguments=arguments,
             action_hash=action_hash(state.tenant, state.workflow_id, tool, arguments),

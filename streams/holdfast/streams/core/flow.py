@@ -83,5 +83,6 @@ def _join(turn: Turn, join: Join) -> None:
 
 def _settle_status(turn: Turn) -> None:
     state = turn.state
-    if state.status in (Status.RUNNING, Status.WAITING) and state.status is not (status := status_of(state)):
+    status = status_of(state) if state.status in (Status.RUNNING, Status.WAITING) else state.status
+    if status is not state.status or status is not turn.told:
         turn.emit(e.StatusChanged(status=status.value))

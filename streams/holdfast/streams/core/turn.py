@@ -12,7 +12,8 @@ from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.expressions import Scope
 from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of, split_scope
-from holdfast.streams.core.state import StepRun, WorkflowState
+from holdfast.streams.core.state import Status, StepRun, WorkflowState
+from holdfast.streams.core.told import told_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Turn:
     """Collects events. `state` is always the fold of the state before the decision and `events`.
 
     `ahead` has what the decision goes on with, in order; `candidate` is the definition that the input asks for, if it
-    asks for another one than the workflow has.
+    asks for another one than the workflow has; `told` is the status that the events say by themselves.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Turn:
         candidate: CompiledDefinition | None = None,
     ) -> None:
         self._state = state
+        self.told = state.status if state is not None else Status.PENDING
         self.definition = definition
         self.candidate = candidate
         self.cause = cause
@@ -82,6 +84,7 @@ class Turn:
         """Add an event."""
         event = _as_journaled(event)
         self._state = evolve(self._state, event, self.cause)
+        self.told = told_by(event) or self.told
         self.events.append(event)
 
     def step(self, name: str) -> d.Step:
