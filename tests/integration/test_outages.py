@@ -27,7 +27,7 @@ from support import executors
 from support.clickhouse_server import ClickHouseServer
 from support.journal_builder import interleaved, tool_chain
 from support.orchestrators import Worker
-from support.sinks import MakeSink, append, chains, eventually, has_all
+from support.sinks import MakeSink, SinkProcess, append, chains, eventually, has_all
 
 WORKFLOWS = 60
 STARTS_S = 8.0
@@ -139,14 +139,19 @@ def test_a_process_that_finds_no_broker_waits_then_ends_loudly(tmp_path: Path) -
         executor.kill()
 
 
-async def test_an_executor_that_waits_for_its_broker_can_be_stopped(tmp_path: Path) -> None:
+async def test_executors_and_sinks_that_wait_for_their_broker_can_be_stopped(tmp_path: Path) -> None:
     executor = executors.Fleet("127.0.0.1:1", "t.", tmp_path).tools()
+    sink = SinkProcess(tmp_path / "sink", "127.0.0.1:1", "t.")
+    sink.start()
     try:
         await executors.eventually(lambda: "attempt 1" in executor.said())
         executor.process.terminate()
         assert executor.wait(5) == 0
+        await executors.eventually(lambda: "Unable connect" in sink.output.read_text(), timeout_s=60)
+        assert sink.stop() == 0
     finally:
         executor.kill()
+        sink.kill()
 
 
 def test_a_worker_whose_group_cannot_be_coordinated_ends_loudly(broker: Broker, topics: str, tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ async def _run(config: SinkConfig) -> None:
         if stop.is_set():
             return
         log.info("ClickHouse is ready, %d migrations applied", len(applied or ()))
-        consumer = await _started_consumer(config)
+        consumer = await _until(stop, _started_consumer(config))
+        if consumer is None:
+            return
         sink = Sink(config, consumer, lambda batch: in_thread(Writer(store, DATABASE).write, batch), patience)
         bridge = Bridge(
             readers,
@@ -286,7 +288,7 @@ async def _started_consumer(config: SinkConfig) -> Any:
             )
             try:
                 await consumer.start()
-            except KafkaConnectionError:
+            except BaseException:
                 await consumer.stop()
                 raise
     return consumer

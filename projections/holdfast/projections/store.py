@@ -34,6 +34,8 @@ TRANSIENT_CODES: Mapping[int, str] = {
     **dict.fromkeys((74, 75, 76, 77, 88, 107, 172, 204, 214, 400, 424, 458, 586, 641, 1000, 1001), UNABLE),
     243: DISK_FULL,
 }
+# In the words of the HTTP client, which also has every parameter of the request.
+_WITH_URL = re.compile(r" with url: \S+")
 NO_ROOM = "no space left on device"
 # Codes that say "never, whatever the row": wrong database, table, column, rights or version.
 FATAL_CODES = frozenset({16, 36, 46, 47, 48, 60, 62, 81, 115, 192, 193, 194, 452, 497, 516})
@@ -121,7 +123,7 @@ def _classified(exc: Exception) -> Exception:
     from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
     from clickhouse_connect.driver.exceptions import DataError as RowError
 
-    text = str(exc).strip()[:1000]
+    text = _WITH_URL.sub("", str(exc).strip())[:1000]
     code = getattr(exc, "code", None) or 0
     if code in FATAL_CODES:
         return FatalError(text)
