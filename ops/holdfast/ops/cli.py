@@ -25,6 +25,7 @@ COMMANDS = (
     "lint",
     "apply",
     "definitions",
+    "graph",
     "approvals",
     "explain",
     "sql",
