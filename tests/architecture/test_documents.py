@@ -1,12 +1,17 @@
-"""Tables in ARCHITECTURE.md that repeat what the code says: they must repeat it rightly."""
+"""What the documents say about the code, in tables, pictures and links: they must say it rightly."""
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
-from holdfast.streams.core.transitions import TRANSITIONS
+import pytest
 
-ROOT = Path(__file__).parents[2]
+from holdfast.streams.core.model import Model
+from holdfast.streams.core.transitions import TRANSITIONS
+from support import documents, state_diagram, step_kinds
+from support.tidy import ROOT
+
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 
@@ -21,6 +26,52 @@ def test_the_states_table_is_the_transition_table() -> None:
     assert written == {status.value: {s.value for s in after} for status, after in TRANSITIONS.items()}
 
 
+TRANSITION_PAIRS = {(status.value, s.value) for status, after in TRANSITIONS.items() for s in after}
+
+
+def test_the_picture_of_the_states_says_what_the_transition_table_says() -> None:
+    flow = state_diagram.diagram().flow
+    assert state_diagram.ways_of(flow) == TRANSITION_PAIRS
+    for missing in range(1, len(flow.edges)):  # the first one leads to where a workflow begins
+        fewer = replace(flow, edges=flow.edges[:missing] + flow.edges[missing + 1 :])
+        assert state_diagram.ways_of(fewer) != TRANSITION_PAIRS
+
+
+@pytest.mark.parametrize("name", documents.MADE)
+def test_what_is_made_from_the_code_is_what_the_code_makes(name: str) -> None:
+    written = (ROOT / name).read_text(encoding="utf-8")
+    assert written == documents.MADE[name](), f"{name} is out of date: {documents.COMMAND}"
+
+
+def test_what_is_out_of_date_is_written_again_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    assert documents.write(tmp_path) == list(documents.MADE)
+    (tmp_path / step_kinds.PAGE).write_text("old")
+    assert documents.write(tmp_path) == [step_kinds.PAGE]
+    assert documents.write(tmp_path) == []
+
+
+def test_the_page_of_steps_has_every_kind_and_says_what_every_field_is_for() -> None:
+    page = step_kinds.render()
+    for cls in step_kinds.STEPS:
+        assert f"### `{step_kinds.kind(cls)}`" in page
+    assert "| `max_turns` | whole number, 1 to 200 | `8` |" in page
+    assert "| `timeout` | duration | `10m` |" in page
+
+
+def test_a_field_of_which_nobody_says_what_it_is_for_is_noticed() -> None:
+    class Told(Model):
+        told: str = ""
+        """What it is."""
+
+    class Untold(Told):
+        untold: int = 1
+
+    assert list(step_kinds.fields(Told)) == ['| `told` | text | `""` | What it is. |']
+    with pytest.raises(KeyError, match="untold"):
+        list(step_kinds.fields(Untold))
+
+
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
@@ -33,7 +84,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 
 def test_every_file_that_the_documents_name_exists() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
-        text = (ROOT / document).read_text(encoding="utf-8")
+    for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")):
+        text = document.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (ROOT / target).exists(), f"{document} links to {target}"
+            assert (document.parent / target).exists(), f"{document} links to {target}"

@@ -67,4 +67,5 @@ def test_the_commands_in_the_readme_work_in_their_order(tmp_path: Path, cache_di
     finally:
         run("down")
     assert "120 is large" in outputs["show"]
+    assert "hello: first, completed" in outputs["graph"]
     assert "WorkflowCompleted" in outputs["sql"]

@@ -301,7 +301,7 @@ def test_a_cancelled_workflow_says_who_and_why(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("show",), ("state",), ("cancel", "--reason", "x"), ("signal", "word.said"), ("approvals", "show")],
+    [("show",), ("state",), ("graph",), ("cancel", "--reason", "x"), ("signal", "word.said"), ("approvals", "show")],
     ids=lambda arguments: arguments[0],
 )
 def test_what_nobody_knows_is_a_sentence_with_a_cure(cli: Cli, arguments: tuple[str, ...]) -> None:
@@ -311,6 +311,42 @@ def test_what_nobody_knows_is_a_sentence_with_a_cure(cli: Cli, arguments: tuple[
     assert "nobody" in ran.err
     assert "  try: " in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_published_definition_and_a_workflow_on_it_are_drawn(cli: Cli) -> None:
+    picture = cli.ok("graph", "waiter").out
+    assert "│ wait word.said, 10m │" in picture
+    drawn = cli.ok("graph", "waiter", "--json").json
+    assert cli.ok("graph", f"waiter@{drawn['definition_hash'][:8]}").out == picture
+    assert {step["status"] for step in drawn["steps"]} == {""}
+
+    workflow_id = started_waiter(cli)
+    told = cli.shows(workflow_id, waits_for("event"))
+    running = cli.ok("graph", workflow_id).out
+    assert running.startswith(f"{workflow_id}: waiter, waiting\n")
+    assert "┃ waiting " in running
+    assert f"next  {told['waits_for'][0]['command']}" in running
+    drawn = cli.ok("graph", workflow_id, "--json").json
+    states = {step["step"]: step["status"] for step in drawn["steps"]}
+    assert states == {"greet": "done", "word": "waiting"} | dict.fromkeys(("nap", "choose", "silent", "done"), "ahead")
+    limits = [step["until_ms"] for step in drawn["steps"] if step["step"] == "word"]
+    assert limits == [matter["until_ms"] for matter in told["waits_for"]]
+
+    cli.ok("signal", workflow_id, "word.said", "--correlation", "ann", "--data", '{"text": "stop"}')
+    cli.shows(workflow_id, lambda told: told["status"] == "failed")
+    cli.ok("graph", workflow_id, "--svg", f"{workflow_id}.svg")
+    svg = (cli.folder / f"{workflow_id}.svg").read_text(encoding="utf-8")
+    assert f'<title id="holdfast-title">{workflow_id}: waiter, failed</title>' in svg
+    drawn = cli.ok("graph", workflow_id, "--json").json
+    assert [step["step"] for step in drawn["steps"] if step["status"] == "skipped"] == ["done"]
+    assert [way["to"] for way in drawn["ways"] if way["taken"]] == ["word", "nap", "choose", "silent"]
+
+
+def test_an_id_that_is_a_definitions_name_too_can_be_drawn_as_a_workflow(cli: Cli) -> None:
+    cli.ok("start", "waiter", "--input", '{"who": "ann"}', "--id", "waiter")
+    cli.shows("waiter", waits_for("event"))
+    assert cli.ok("graph", "waiter").out.startswith("waiter\n")
+    assert cli.ok("graph", "waiter", "--run").out.startswith("waiter: waiter, waiting\n")
 
 
 def test_an_unknown_definition_is_refused_with_the_known_ones(cli: Cli) -> None:

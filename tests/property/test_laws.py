@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.ops.timeline import tell
 from holdfast.projections.rows import PROMOTED
 from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
@@ -298,6 +299,16 @@ def test_a_state_is_the_same_to_the_byte_folded_now_or_read_back_or_folded_again
 def test_a_journal_holds_everything_that_its_decisions_went_by(schedule: list[int]) -> None:
     """Its inputs, read back from it and decided over again, lead to the same events: a shadow run has no noise."""
     assert first_divergence(run(schedule).scenario.journal, DEFINITION) is None
+
+
+@settings(max_examples=60)
+@given(schedules)
+def test_the_story_that_people_are_shown_has_the_status_and_the_open_steps_of_the_state(schedule: list[int]) -> None:
+    scenario = run(schedule).scenario
+    timeline = tell(scenario.journal)
+    assert timeline is not None
+    assert (timeline.status, timeline.ended) == (scenario.state.status.value, scenario.state.finished)
+    assert sorted(visit.step for visit in timeline.running) == sorted(scenario.state.active)
 
 
 @settings(max_examples=60)

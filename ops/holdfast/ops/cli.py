@@ -26,6 +26,7 @@ COMMANDS = (
     "lint",
     "apply",
     "definitions",
+    "graph",
     "approvals",
     "explain",
     "sql",

@@ -43,7 +43,7 @@ OUTPUT_LIMIT = 400
 
 def render(timeline: Timeline, now_ms: int) -> RenderableType:
     """The whole story: a header, a line per thing that happened, and what the workflow waits for."""
-    return Group(_header(timeline, now_ms), "", _story(timeline, now_ms), "", *_now(timeline, now_ms))
+    return Group(_header(timeline, now_ms), "", _story(timeline, now_ms), "", *present(timeline, now_ms))
 
 
 def _header(timeline: Timeline, now_ms: int) -> RenderableType:
@@ -280,7 +280,8 @@ def _ending(timeline: Timeline) -> Iterator[RenderableType]:
         yield Text.assemble((f"{timeline.status}  ", STATUS_STYLES[timeline.status]), said)
 
 
-def _now(timeline: Timeline, now_ms: int) -> Iterator[RenderableType]:
+def present(timeline: Timeline, now_ms: int) -> Iterator[RenderableType]:
+    """How the workflow ended, or what it waits for, and what to type next."""
     found = matters(timeline)
     several = len({matter.step for matter in found if matter.what}) > 1
     yield from _ending(timeline)

@@ -14,3 +14,10 @@ def parse_duration_ms(value: object) -> int:
     if match is None:
         raise ValueError(f"{value!r} is not a duration: write 250ms, 30s, 2m, 12h, 7d or whole milliseconds")
     return int(match[1]) * _UNITS_MS[match[2]]
+
+
+def duration_text(ms: int) -> str:
+    """A duration as one would write it: in the largest unit of which it is a whole number, 0 without a unit."""
+    if not ms:
+        return "0"
+    return next(f"{ms // size}{unit}" for unit, size in reversed(_UNITS_MS.items()) if ms % size == 0)

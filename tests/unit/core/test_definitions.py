@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.schemas.durations import parse_duration_ms
+from holdfast.schemas.durations import duration_text, parse_duration_ms
 from holdfast.streams.core.definition import Definition
 from holdfast.streams.core.expressions import ExpressionError, compile_expression, compile_template
 from holdfast.streams.definition_file import InvalidFile, parse_definition
@@ -103,6 +103,23 @@ def test_a_workflow_without_a_deadline_is_refused() -> None:
 )
 def test_durations(text: object, ms: int) -> None:
     assert parse_duration_ms(text) == ms
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0"),
+        (1, "1ms"),
+        (1_500, "1500ms"),
+        (90_000, "90s"),
+        (5_400_000, "90m"),
+        (36 * 3_600_000, "36h"),
+        (7 * 86_400_000, "7d"),
+    ],
+)
+def test_a_duration_is_written_in_the_largest_unit_that_suits_it(ms: int, text: str) -> None:
+    assert duration_text(ms) == text
+    assert parse_duration_ms(text if ms else 0) == ms
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 weeks", "-1s", -1, True, 1.5, None])

@@ -33,7 +33,7 @@ def list_(
     """
     from holdfast.ops.event_text import moment, short_hash
 
-    found = [other for other in _read(acting("")) if versions or other.newest]
+    found = [other for other in published_definitions(acting("")) if versions or other.newest]
     rows: list[dict[str, Any]] = [
         {
             "name": published.name,
@@ -65,7 +65,7 @@ def show(
 
     Example: holdfast definitions show support-ticket
     """
-    published = find(_read(acting("")), name)
+    published = find(published_definitions(acting("")), name)
     if as_json:
         emit(
             {
@@ -85,7 +85,8 @@ def show(
     show_text(render(published))
 
 
-def _read(who: Acting) -> "tuple[Published, ...]":
+def published_definitions(who: Acting) -> "tuple[Published, ...]":
+    """Everything that is published, older versions included. Raises CommandError if there is no broker to ask."""
     from holdfast.ops.published import read_definitions
 
     return asyncio.run(read_definitions(who.bootstrap, who.topic_prefix))

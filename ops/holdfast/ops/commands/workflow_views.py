@@ -154,7 +154,7 @@ def show(
     from holdfast.ops.timeline import tell
 
     chosen = tenant_of(tenant)
-    messages = _messages(chosen, workflow_id)
+    messages = messages_of(chosen, workflow_id)
     if events:
         _show_events(messages, as_json=as_json)
         return
@@ -183,7 +183,7 @@ def _let_children_stand(timeline: "Timeline", tenant: str) -> None:
     stand(timeline, known)
 
 
-def _messages(tenant: str, workflow_id: str) -> "list[Message[Record]]":
+def messages_of(tenant: str, workflow_id: str) -> "list[Message[Record]]":
     """The events of a workflow, at least one. Raises CommandError if there are none, or too many to show."""
     from itertools import islice
 

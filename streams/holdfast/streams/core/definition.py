@@ -32,9 +32,13 @@ class Pace(Model):
     """
 
     max_attempts: int = Field(default=3, ge=1, le=100)
+    """How often the call is attempted at most."""
     initial_ms: DurationMs = Field(default=1_000, alias="initial")
+    """How long is waited before the second attempt."""
     factor: float = Field(default=2.0, ge=1.0, le=10.0)
+    """By how much each wait is longer than the one before it."""
     maximum_ms: DurationMs = Field(default=60_000, alias="maximum")
+    """The longest wait."""
 
 
 class Retry(Pace):
@@ -46,10 +50,15 @@ class Retry(Pace):
     """
 
     jitter: float = Field(default=0.2, ge=0.0, le=1.0)
+    """Up to which part of a wait is added to it, so that not everybody comes back at once."""
     per_error: dict[str, Pace] = Field(default_factory=dict)
+    """Another pace for an error class, by its name."""
     max_elapsed_ms: DurationMs = Field(default=0, alias="max_elapsed")
+    """How long after the first attempt there may be another one; 0 sets no limit."""
     exhausted: Literal["fail", "block"] = "fail"
+    """What follows the last attempt: the step fails, or the workflow is blocked until a person acts."""
     errors: tuple[str, ...] = ("rate_limited", "unavailable", "timeout", "lease_expired")
+    """Error classes worth another attempt, beside those that the executor reports as such."""
 
 
 class Tool(Model):
@@ -71,14 +80,18 @@ class Tool(Model):
 
 class _Step(Model):
     purpose: str = ""
+    """What the step is for, in a sentence, for people."""
 
 
 class _Working(_Step):
     """A step that does something and goes on."""
 
     next: StepName
+    """The step that follows when this one has done what it is for."""
     timeout_ms: DurationMs = Field(default=600_000, alias="timeout")
+    """How long the step may take; then it fails with the error class `timeout`."""
     catch: dict[str, StepName] = Field(default_factory=dict)
+    """Where errors lead: the step to go on with, by error class; `*` is any other class."""
 
 
 class AgentStep(_Working):
@@ -86,16 +99,27 @@ class AgentStep(_Working):
 
     kind: Literal["agent"]
     model: str = "default"
+    """The name of the model, as executors know it."""
     instructions: str
+    """The system message. May hold `${...}`."""
     prompt: Json = ""
+    """The first message, text or JSON. May hold `${...}`."""
     tools: tuple[str, ...] = ()
+    """The tools that the model may call."""
     output: dict[str, Json] | None = None
+    """The JSON Schema of the answer; without one, the answer is text."""
     check: tuple[str, ...] = ()
+    """Conditions (CEL) that an answer has to meet as well."""
     max_turns: int = Field(default=8, ge=1, le=200)
+    """How many times the model is asked at most, repairs included."""
     max_repairs: int = Field(default=2, ge=0, le=10)
+    """How often an answer that is not accepted is sent back with the reasons."""
     max_output_tokens: int = Field(default=1_024, ge=1)
+    """How many tokens one answer may have."""
     call_timeout_ms: DurationMs = Field(default=60_000, alias="call_timeout")
+    """How long one call of the model may take."""
     retry: Retry = Retry()
+    """When a call that failed is made again."""
 
 
 class Compensate(Model):
@@ -105,10 +129,15 @@ class Compensate(Model):
     """
 
     tool: str
+    """The tool that undoes the effect."""
     arguments: dict[str, Json] = Field(default_factory=dict)
+    """Its arguments. May hold `${...}`, and see the step's own output."""
     roles: tuple[str, ...] = ()
+    """Who has to allow the call first; nobody by default."""
     retry: Retry = Retry(max_attempts=5)
+    """When the call is made again."""
     timeout_ms: DurationMs = Field(default=3_600_000, alias="timeout")
+    """How long undoing may take; then the workflow is blocked."""
 
 
 class ToolStep(_Working):
@@ -116,11 +145,17 @@ class ToolStep(_Working):
 
     kind: Literal["tool"]
     tool: str
+    """The tool to call."""
     arguments: dict[str, Json] = Field(default_factory=dict)
+    """Its arguments. May hold `${...}`."""
     approved_by: StepName | None = None
+    """The approval step that allows this exact call."""
     check: tuple[str, ...] = ()
+    """Conditions (CEL) that the result has to meet."""
     retry: Retry = Retry()
+    """When a call that failed is made again."""
     compensate: Compensate | None = None
+    """The call that undoes the effect if the workflow ends without its goal."""
 
 
 class ApprovalStep(_Working):
@@ -128,10 +163,15 @@ class ApprovalStep(_Working):
 
     kind: Literal["approval"]
     tool: str
+    """The tool that is to be called."""
     arguments: dict[str, Json] = Field(default_factory=dict)
+    """The arguments of the call. May hold `${...}`."""
     roles: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(min_length=1)
+    """Whose members may decide."""
     summary: str = ""
+    """What is asked, in a sentence for the reviewer. May hold `${...}`."""
     timeout_ms: DurationMs = Field(alias="timeout")
+    """How long the decision is awaited."""
 
 
 class WaitStep(_Working):
@@ -139,8 +179,11 @@ class WaitStep(_Working):
 
     kind: Literal["wait"]
     event: str
+    """The type of the event."""
     correlation: str = ""
+    """The value that the event has to carry; any if empty. May hold `${...}`."""
     timeout_ms: DurationMs = Field(alias="timeout")
+    """How long the event is awaited."""
 
 
 class SleepStep(_Step):
@@ -151,9 +194,13 @@ class SleepStep(_Step):
 
     kind: Literal["sleep"]
     next: StepName
+    """The step that follows."""
     for_ms: DurationMs | None = Field(default=None, alias="for")
+    """How long."""
     until: str | None = None
+    """Until when: ms since 1970 or RFC 3339 text. May hold `${...}`."""
     within: CalendarWindow | None = None
+    """The hours at which the workflow may go on."""
 
     @model_validator(mode="after")
     def _knows_when(self) -> Self:
@@ -168,7 +215,9 @@ class Branch(Model):
     """One way out of a choice."""
 
     when: str
+    """The condition (CEL)."""
     next: StepName
+    """The step that follows if it is true."""
 
 
 class ChoiceStep(_Step):
@@ -176,14 +225,18 @@ class ChoiceStep(_Step):
 
     kind: Literal["choice"]
     branches: tuple[Branch, ...] = Field(min_length=1)
+    """Conditions and where they lead, in the order in which they are tried."""
     default: StepName
+    """The step that follows if no condition is true."""
 
 
 class ParallelBranch(Model):
     """One branch of a parallel step: its first step, and the condition under which it runs."""
 
     start: StepName
+    """The first step of the branch."""
     when: str = ""
+    """The condition (CEL) under which it runs; always if empty."""
 
 
 def _branches(value: object) -> object:
@@ -202,9 +255,13 @@ class ParallelStep(_Working):
 
     kind: Literal["parallel"]
     branches: Annotated[dict[StepName, ParallelBranch], BeforeValidator(_branches), Field(min_length=1, max_length=100)]
+    """The branches by name."""
     join: Literal["all", "any"] | Annotated[int, Field(ge=1)] = "all"
+    """How many have to complete before the workflow goes on."""
     on_failure: Literal["fail_fast", "wait_all", "ignore"] = "fail_fast"
+    """What a branch that fails does to the others."""
     timeout_ms: DurationMs = Field(alias="timeout")
+    """How long all of it may take."""
 
     def wanted(self, total: int) -> int:
         """How many of `total` branches have to complete."""
@@ -222,13 +279,21 @@ class MapStep(_Working):
 
     kind: Literal["map"]
     items: str | list[Json]
+    """The list, or an expression `${...}` that gives it."""
     do: StepName
+    """The first step of each item."""
     shared: Json = Field(default_factory=dict)
+    """What every item can read as `input.shared`. May hold `${...}`."""
     concurrency: int = Field(default=10, ge=1, le=1_000)
+    """How many items run at a time."""
     max_items: int = Field(default=1_000, ge=1, le=1_000)
+    """How many items there may be; more fail the step."""
     max_failures: int = Field(default=0, ge=0)
+    """How many items may fail."""
     on_failure: Literal["fail_fast", "wait_all", "ignore"] = "fail_fast"
+    """What more failures than that do."""
     timeout_ms: DurationMs = Field(alias="timeout")
+    """How long all of it may take."""
 
 
 class ChildStep(_Working):
@@ -236,10 +301,15 @@ class ChildStep(_Working):
 
     kind: Literal["child"]
     definition: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
+    """The definition to start, by name; which version is pinned when this one is applied."""
     input: Json = Field(default_factory=dict)
+    """Its input. May hold `${...}`."""
     wait: bool = True
+    """Whether the step ends as the child does, or as soon as it is asked for."""
     on_parent_end: Literal["cancel", "leave"] = "cancel"
+    """What becomes of a child that nobody waits for any more: it is cancelled, or left alone."""
     timeout_ms: DurationMs = Field(alias="timeout")
+    """How long the child may take; it is bound by that as well."""
 
 
 class ScheduleStep(_Step):
@@ -250,9 +320,13 @@ class ScheduleStep(_Step):
 
     kind: Literal["schedule"]
     timing: Timing
+    """When."""
     definition: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
+    """The definition to start, by name; which version is pinned when this one is applied."""
     input: Json = Field(default_factory=dict)
+    """Its input. May hold `${...}`."""
     next: StepName
+    """The step that follows the last firing."""
 
 
 class AssignStep(_Step):
@@ -260,7 +334,9 @@ class AssignStep(_Step):
 
     kind: Literal["assign"]
     set: dict[str, Json] = Field(min_length=1)
+    """The variables by name. Values may hold `${...}`, and are read as `vars.<name>`."""
     next: StepName
+    """The step that follows."""
 
 
 class SucceedStep(_Step):
@@ -268,6 +344,7 @@ class SucceedStep(_Step):
 
     kind: Literal["succeed"]
     output: Json = Field(default_factory=dict)
+    """The output of the workflow, the branch or the item. May hold `${...}`."""
 
 
 class FailStep(_Step):
@@ -275,7 +352,9 @@ class FailStep(_Step):
 
     kind: Literal["fail"]
     error: str = "failed"
+    """The error class."""
     message: str = ""
+    """What went wrong, in a sentence. May hold `${...}`."""
 
 
 Step = Annotated[
@@ -307,18 +386,31 @@ class Definition(Model):
     """
 
     name: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
+    """What workflows are started by."""
     purpose: str = ""
+    """What it is for, in a sentence, for people."""
     input: dict[str, Json] = Field(default_factory=dict)
+    """The JSON Schema of the input."""
     deadline_ms: DurationMs = Field(alias="deadline", gt=0)
+    """How long a workflow may take altogether."""
     on_deadline: OnLimit = "compensate"
+    """What happens then."""
     idle_timeout_ms: DurationMs = Field(default=0, alias="idle_timeout")
+    """How long nothing may happen to a workflow; 0 sets no limit."""
     on_idle: OnLimit = "compensate"
+    """What happens then."""
     settle_ms: DurationMs = Field(default=30_000, alias="settle")
+    """How long calls that are under way are awaited when a workflow ends without its goal."""
     max_steps: int = Field(default=1_000, ge=1, le=100_000)
+    """How many steps a workflow may enter, repeated ones included."""
     start: StepName
+    """The first step."""
     steps: dict[StepName, Step] = Field(min_length=1)
+    """The steps by name."""
     tools: dict[str, Tool] = Field(default_factory=dict)
+    """The pinned manifests of the tools that are named; filled in by `holdfast apply`."""
     children: dict[str, str] = Field(default_factory=dict)
+    """The pinned hashes of the definitions that are named; filled in by `holdfast apply`."""
 
     def body(self) -> Json:
         """The canonical form: every field, defaults included, durations in ms."""

@@ -36,16 +36,26 @@ class Timing(Model):
     """
 
     cron: Cron | None = None
+    """Five fields, as Debian's cron reads them: `0 9 * * MON-FRI`."""
     zone: ZoneName | None = None
+    """On whose clocks, an IANA name; goes with `cron`."""
     every_ms: DurationMs | None = Field(default=None, alias="every", ge=1_000)
+    """At whole multiples of this since 1970."""
     offset_ms: DurationMs = Field(default=0, alias="offset")
+    """By how much later than those."""
     at_ms: TimeMs | None = Field(default=None, alias="at")
+    """Once, at this time."""
     start_ms: TimeMs = Field(default=0, alias="start")
+    """No firing before this time."""
     end_ms: TimeMs = Field(default=END_OF_TIME_MS, alias="end")
+    """No firing at or after this time."""
     jitter_ms: DurationMs = Field(default=0, alias="jitter", le=31 * _DAY_MS)
+    """Up to how much later each firing happens; the same for the same firing."""
     # A firing is acted on a little late in any case, so the window cannot be nothing.
     catch_up_window_ms: DurationMs = Field(default=_DAY_MS, alias="catch_up_window", ge=10_000, le=366 * _DAY_MS)
+    """How long a firing that was missed is made up for."""
     overlap: Overlap = "skip"
+    """What becomes of a firing while an earlier workflow runs: dropped, held back, beside it, or in its place."""
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
