@@ -5,12 +5,9 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +19,18 @@ from holdfast.ops.embedded.ports import free_port
 from holdfast.ops.history import history
 from holdfast.ops.scripted_model.child import ChildServer, ScriptedModel
 from holdfast.ops.settings import Project
-from holdfast.ops.topics import admin_client
 from holdfast.projections.client import ClickHouse
 from holdfast.schemas.codec import decode
 from holdfast.schemas.ids import workflow_key
 from holdfast.schemas.partitioner import partition_of
 from holdfast.schemas.record import Message, Record
-from holdfast.schemas.topics import CHANGELOG, DEFAULT_PARTITIONS, JOURNAL, TOPICS
+from holdfast.schemas.topics import CHANGELOG, DEFAULT_PARTITIONS, JOURNAL
 from holdfast.streams.rows import load_row, state_json
+from support.command_line import Cli, delete_topics, environment
 
 EXAMPLES = Path(__file__).parents[2] / "ops" / "examples"
 SUPPORT = EXAMPLES / "support_ticket"
 ROLES = "orchestrator,executor-model,executor-tool,sink"
-WAIT_S = 30.0
 
 WAITER = """
 name: waiter
@@ -49,70 +45,6 @@ steps:
   done: {kind: succeed, output: {greeting: "${vars.greeting}", word: "${steps.word.output.text}"}}
   silent: {kind: fail, error: silence, message: Nobody said anything.}
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What one command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
-class Cli:
-    """The command line of one project, in a folder of its own."""
-
-    folder: Path
-    env: Mapping[str, str]
-    bootstrap: str
-    prefix: str
-
-    def __call__(self, *arguments: str, stdin: str = "") -> Ran:
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.env,
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "holdfast.ops.cli", *arguments]
-
-    def ok(self, *arguments: str, stdin: str = "") -> Ran:
-        ran = self(*arguments, stdin=stdin)
-        assert ran.code == 0, ran.out + ran.err
-        return ran
-
-    def file(self, text: str, name: str = "") -> str:
-        path = self.folder / (name or f"{uuid.uuid4().hex}.yaml")
-        path.write_text(text, encoding="utf-8")
-        return path.name
-
-    def shows(self, workflow_id: str, holds: Callable[[Any], bool]) -> Any:
-        """The story of a workflow as JSON, once something is true of it: the tables are a moment behind."""
-        give_up_at = time.monotonic() + WAIT_S
-        while True:
-            ran = self("show", workflow_id, "--json")
-            if ran.code == 0 and holds(ran.json):
-                return ran.json
-            assert time.monotonic() < give_up_at, ran.out + ran.err
-
-
-def environment(home: Path, broker: Broker, prefix: str, **settings: str) -> dict[str, str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "OPENAI_"))}
-    own = {"HOME": str(home), "BOOTSTRAP": broker.bootstrap, "TOPIC_PREFIX": prefix, **settings}
-    return env | {f"HOLDFAST_{name}": value for name, value in own.items()}
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +83,7 @@ def cli(broker: Broker, systems: dict[str, str], tmp_path_factory: pytest.TempPa
         yield project
     finally:
         project("down")
-        asyncio.run(_delete_topics(broker.bootstrap, prefix))
-
-
-async def _delete_topics(bootstrap: str, prefix: str) -> None:
-    async with admin_client(bootstrap) as admin:
-        await admin.delete_topics([prefix + topic.name for topic in TOPICS])
+        asyncio.run(delete_topics(broker.bootstrap, prefix))
 
 
 def new_id() -> str:

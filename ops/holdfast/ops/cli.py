@@ -25,6 +25,7 @@ COMMANDS = (
     "lint",
     "apply",
     "definitions",
+    "schedules",
     "approvals",
     "explain",
     "sql",
