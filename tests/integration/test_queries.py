@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.projections.client import named_queries
 from holdfast.projections.migrate import shipped
-from holdfast.schemas import events, ids
+from holdfast.schemas import events, ids, jsontext
 from holdfast.schemas.codec import payload_of
 from holdfast.schemas.record import Message, Record
 from support import journal_builder as build
@@ -19,6 +19,7 @@ from support.journal_builder import START_MS, WorkflowJournal, interleaved, supp
 
 Ask = Callable[..., list[dict[str, Any]]]
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 
 
 def twice_done() -> WorkflowJournal:
@@ -94,6 +95,54 @@ def forgotten() -> WorkflowJournal:
     return journal
 
 
+def schedule(name: str, number: int = 1) -> WorkflowJournal:
+    """A schedule that has begun."""
+    journal = WorkflowJournal(tenant="clock", workflow_id=f"schedule:{name}:{number}", definition=name, now_ms=START_MS)
+    journal.decide(
+        events.WorkflowStarted(input={}, deadline_at_ms=4_000_000_000_000),
+        events.ScheduleStarted(step="fire", visit=1, after_at_ms=START_MS),
+        events.TimerScheduled(step="fire", visit=1, timer_id="fire.1/1", due_at_ms=START_MS + HOUR_MS),
+        actor=("person", "ann"),
+    )
+    return journal
+
+
+def fired(hours: int, outcome: str, child_id: str = "") -> events.ScheduleFired:
+    """A firing so many hours after the start."""
+    nominal_at_ms = START_MS + hours * HOUR_MS
+    return events.ScheduleFired(step="fire", visit=1, nominal_at_ms=nominal_at_ms, outcome=outcome, child_id=child_id)
+
+
+def hourly() -> WorkflowJournal:
+    """Started two workflows, one of which was refused, was triggered, moved to another version, and is paused."""
+    journal = schedule("hourly", 2)
+    journal.decide(fired(1, "started", "hourly-1"), after_ms=HOUR_MS)
+    journal.decide(fired(2, "started", "hourly-2"), after_ms=HOUR_MS)
+    refused = {"outcome": "rejected", "output": None, "error_class": "workflow_exists", "error_message": "It exists."}
+    journal.decide(events.ChildEnded(step="fire", visit=1, index=0, child_id="hourly-2", **refused))  # type: ignore[arg-type]
+    journal.decide(fired(3, "skipped"), after_ms=HOUR_MS)
+    journal.decide(fired(99, "triggered", "hourly-now"), actor=("person", "mia"))
+    moved = {"from_definition_hash": "hash-1", "to_definition_hash": "hash-2", "to_definition_name": "hourly"}
+    journal.decide(events.WorkflowMigrated(**moved, reason="another version"))
+    journal.decide(events.WorkflowPaused(reason="holidays"), actor=("person", "mia"))
+    return journal
+
+
+def report() -> WorkflowJournal:
+    """What the first firing started."""
+    journal = WorkflowJournal(tenant="clock", workflow_id="hourly-1", definition="report", now_ms=START_MS)
+    journal.decide(events.WorkflowStarted(input={}, deadline_at_ms=4_000_000_000_000, parent_id="schedule:hourly:2"))
+    journal.decide(events.WorkflowFailed(step="add", error_class="tool_error", error_message="No such table."))
+    return journal
+
+
+def deleted() -> WorkflowJournal:
+    journal = schedule("hourly", 1)
+    journal.decide(fired(0, "lapsed"))
+    journal.decide(events.WorkflowCancelled(reason="wrong", terminated=False), actor=("person", "ann"))
+    return journal
+
+
 def story() -> list[Message[Record]]:
     return list(
         interleaved(
@@ -106,6 +155,10 @@ def story() -> list[Message[Record]]:
                 blocked(),
                 sleeping(),
                 forgotten(),
+                deleted(),
+                hourly(),
+                report(),
+                schedule("other", 1),
             ]
         )
     )
@@ -156,7 +209,43 @@ def test_workflows(ask: Ask) -> None:
     assert [row["tenant"] for row in ask("workflows", status="completed")] == ["acme", "default"]
     assert ask("workflows", definition="none") == []
     assert len(ask("workflows", limit="2")) == 2
-    assert {row["workflow_id"] for row in ask("workflows", since="2026-01-01 00:01:31")} == {"done", "asking", "other"}
+    assert {row["workflow_id"] for row in ask("workflows", since="2026-01-01 00:01:31")} == {
+        "done",
+        "asking",
+        "other",
+        "schedule:hourly:2",
+    }
+
+
+def test_schedules(ask: Ask) -> None:
+    found = {row["name"]: row for row in ask("schedules", tenant="clock")}
+    assert list(found) == ["hourly", "other"]
+    row = found["hourly"]
+    assert (row["workflow_id"], row["number"], row["status"]) == ("schedule:hourly:2", 2, "paused")
+    assert (row["running_hash"], row["reason"], row["acted_by"]) == ("hash-2", "holidays", "mia")
+    assert row["ended_at"].startswith("1970")
+    assert row["acted_to"] == "2026-01-01 03:00:00.000", "what was triggered is no firing of the timing"
+    assert (row["started"], row["last_outcome"]) == (3, "triggered")
+    assert (found["other"]["running_hash"], found["other"]["started"]) == (jsontext.digest("other"), 0)
+    assert found["other"]["acted_to"] == "2026-01-01 00:00:00.000"
+    assert [row["tenant"] for row in ask("schedules", schedule="other")] == ["clock"]
+    assert ask("schedules", schedule="oth") == []
+    assert ask("schedules", tenant="default") == []
+
+
+def test_schedule_firings(ask: Ask) -> None:
+    rows = ask("schedule_firings", tenant="clock", schedule="hourly")
+    assert [(row["schedule_id"], row["outcome"], row["started_id"], row["started_status"]) for row in rows] == [
+        ("schedule:hourly:2", "triggered", "hourly-now", ""),
+        ("schedule:hourly:2", "skipped", "", ""),
+        ("schedule:hourly:2", "started", "hourly-2", ""),
+        ("schedule:hourly:2", "started", "hourly-1", "failed"),
+        ("schedule:hourly:1", "lapsed", "", ""),
+    ]
+    assert [row["refused"] for row in rows] == ["", "", "workflow_exists", "", ""]
+    assert rows[3]["nominal_at"] == "2026-01-01 01:00:00.000"
+    assert len(ask("schedule_firings", tenant="clock", schedule="hourly", limit="2")) == 2
+    assert ask("schedule_firings", tenant="clock", schedule="hour") == []
 
 
 def test_workflow(ask: Ask) -> None:
@@ -271,8 +360,9 @@ def test_stuck(ask: Ask) -> None:
 
 def test_chain(ask: Ask) -> None:
     (row,) = ask("chain")
-    assert (row["events"], row["workflows"]) == (len(story()), 8)
-    assert sum(row.values()) == len(story()) + 8
+    workflows = {(message.meta.tenant, message.meta.workflow_id) for message in story()}
+    assert (row["events"], row["workflows"]) == (len(story()), len(workflows))
+    assert sum(row.values()) == len(story()) + len(workflows)
 
 
 def test_chain_breaks(ask: Ask) -> None:
@@ -302,7 +392,7 @@ def test_lag(ask: Ask) -> None:
 
 def test_event_types(ask: Ask) -> None:
     rows = {row["type"]: row for row in ask("event_types")}
-    assert rows["WorkflowStarted"]["events"] == 8
+    assert rows["WorkflowStarted"]["events"] == 12
     assert rows["ApprovalDecided"]["workflows"] == 2
     assert sum(row["events"] for row in rows.values()) == len(story())
 

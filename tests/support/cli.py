@@ -80,10 +80,11 @@ class Cli:
     def forget(self) -> None:
         """Stop what runs, and delete the topics."""
         self("down")
-        asyncio.run(_delete_topics(self.bootstrap, self.prefix))
+        asyncio.run(delete_topics(self.bootstrap, self.prefix))
 
 
-async def _delete_topics(bootstrap: str, prefix: str) -> None:
+async def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Remove every topic of a project."""
     async with admin_client(bootstrap) as admin:
         await admin.delete_topics([prefix + topic.name for topic in TOPICS])
 

@@ -27,6 +27,7 @@ COMMANDS = (
     "apply",
     "definitions",
     "graph",
+    "schedules",
     "approvals",
     "explain",
     "sql",

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from holdfast.ops.event_text import brief, duration, moment, safe, short_hash
 from holdfast.ops.published import Published
+from holdfast.ops.schedule_text import timing_words
+from holdfast.streams.core.schedule import Timing
 
 PURPOSE_LIMIT = 90
 INDENT = "  "
@@ -94,7 +96,7 @@ def _does(step: Any) -> str:
         "choice": lambda: "; ".join(branch["when"] for branch in step["branches"]),
         "parallel": lambda: f"{', '.join(step['branches'])}: {step['join']} of them, {step['on_failure']}",
         "map": lambda: f"each of {brief(step['items'])} from {step['do']} on, {step['concurrency']} at a time",
-        "schedule": lambda: f"starts {step['definition']}, {_timing(step['timing'])}",
+        "schedule": lambda: f"{step['definition']} {_timing(step['timing'])}",
         "child": lambda: step["definition"] + ("" if step["wait"] else ", not waited for"),
         "assign": lambda: ", ".join(step["set"]),
         "succeed": lambda: brief(step["output"]),
@@ -113,10 +115,7 @@ def _sleep(step: Any) -> str:
 
 
 def _timing(timing: Any) -> str:
-    if timing["cron"] is not None:
-        return f"{timing['cron']} {timing['zone']}, {timing['overlap']}"
-    when = f"every {duration(timing['every'])}" if timing["every"] is not None else f"at {moment(timing['at'])}"
-    return f"{when}, {timing['overlap']}"
+    return f"{timing_words(Timing.model_validate(timing))}, {timing['overlap']}"
 
 
 def _exits(step: Any) -> Iterator[str]:

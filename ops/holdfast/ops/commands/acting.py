@@ -79,24 +79,30 @@ async def settled(
 
     A request that was refused, or not folded in time, ends the command with exit code 1.
     """
-    from holdfast.ops.answers import VERDICT_TIMEOUT_S, Folded, Refused
+    from holdfast.ops.answers import Folded, Refused
     from holdfast.ops.cures import cure_of
 
     said = {**asdict(receipt), "tenant": who.tenant, **facts}
     try:
         verdict = await answers.verdict(receipt.event_id)
     except TimeoutError:
-        error = CommandError(
-            f"accepted by Kafka as {receipt.event_id}, but not folded within {VERDICT_TIMEOUT_S:.0f} s: "
-            "is the orchestrator running?",
-            cure="`holdfast doctor`; the request is kept and will be folded once",
-        )
-        raise stopped(error, {**said, "outcome": "accepted"}, as_json=as_json) from None
+        raise stopped(not_folded(receipt), {**said, "outcome": "accepted"}, as_json=as_json) from None
     if isinstance(verdict, Refused):
         error = CommandError(f"refused ({verdict.code}): {verdict.message}", cure=cure_of(verdict.code))
         refused = {"outcome": "refused", "code": verdict.code, "message": verdict.message, "cure": error.cure}
         raise stopped(error, {**said, **refused}, as_json=as_json)
     return verdict, {**said, "outcome": "folded" if isinstance(verdict, Folded) else "repeated"}
+
+
+def not_folded(receipt: "Receipt") -> CommandError:
+    """What to say of a request that has no verdict in time."""
+    from holdfast.ops.answers import VERDICT_TIMEOUT_S
+
+    return CommandError(
+        f"accepted by Kafka as {receipt.event_id}, but not folded within {VERDICT_TIMEOUT_S:.0f} s: "
+        "is the orchestrator running?",
+        cure="`holdfast doctor`; the request is kept and will be folded once",
+    )
 
 
 def stopped(error: CommandError, said: dict[str, Any], *, as_json: bool) -> Exception:

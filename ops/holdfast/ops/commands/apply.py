@@ -60,7 +60,7 @@ async def _apply(
     except InvalidFiles as exc:
         if unreachable is not None:
             say(f"what is published is not known: {unreachable}")
-        raise _refused(exc.problems, as_json=as_json) from None
+        raise refused(exc.problems, as_json=as_json) from None
     if unreachable is not None:
         if not dry_run:
             raise unreachable
@@ -148,7 +148,8 @@ def left_behind(applied: Mapping[str, str], published: "Sequence[Published]") ->
     ]
 
 
-def _refused(mistakes: "Mapping[str, Sequence[Located]]", *, as_json: bool) -> Exception:
+def refused(mistakes: "Mapping[str, Sequence[Located]]", *, as_json: bool) -> Exception:
+    """What to raise for files with mistakes, by file; all of them are printed."""
     from holdfast.ops.definition_files import finding_line, finding_rows
 
     if as_json:

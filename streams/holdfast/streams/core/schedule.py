@@ -110,7 +110,7 @@ def missed_firings(timing: Timing, after_ms: int, now_ms: int, limit: int) -> Mi
     At most `limit` (from 1) of them are due. One is due for as long as its catch-up window lasts, which begins when it
     happens at the latest, that is `jitter` after its nominal time.
     """
-    oldest_ms = now_ms - timing.jitter_ms - timing.catch_up_window_ms
+    oldest_ms = oldest_due_ms(timing, now_ms)
     first_ms = next_firing(timing, after_ms)
     found = takewhile(lambda nominal_ms: nominal_ms <= now_ms, firings(timing, max(after_ms, oldest_ms - 1)))
     due_ms = tuple(islice(found, limit + 1))
@@ -119,6 +119,16 @@ def missed_firings(timing: Timing, after_ms: int, now_ms: int, limit: int) -> Mi
         more=len(due_ms) > limit,
         lapsed_ms=first_ms if first_ms is not None and first_ms < oldest_ms else None,
     )
+
+
+def oldest_due_ms(timing: Timing, now_ms: int) -> int:
+    """The earliest nominal time of a firing that is still made up for; whatever lies before it has lapsed."""
+    return now_ms - timing.jitter_ms - timing.catch_up_window_ms
+
+
+def jitter_name(tenant: str, name: str) -> str:
+    """What keeps the jitter of schedules apart, those of tenants as well: the name for `fire_at_ms`."""
+    return f"{tenant}/{name}"
 
 
 def fire_at_ms(timing: Timing, name: str, nominal_ms: int) -> int:

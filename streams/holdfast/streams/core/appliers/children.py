@@ -79,7 +79,8 @@ def _with_ended(items: Items, event: e.ChildEnded) -> Items:
 
 def _schedule_started(state: WorkflowState, event: e.ScheduleStarted) -> WorkflowState:
     run = state.active[event.step]
-    return with_run(state, changed(run, schedule=Schedule(last_ms=event.after_at_ms)))
+    held_back_ms = run.schedule.buffered_ms if run.schedule is not None else 0
+    return with_run(state, changed(run, schedule=Schedule(last_ms=event.after_at_ms, buffered_ms=held_back_ms)))
 
 
 def _schedule_fired(state: WorkflowState, event: e.ScheduleFired) -> WorkflowState:

@@ -13,6 +13,11 @@ def _timer_scheduled(state: WorkflowState, event: e.TimerScheduled) -> WorkflowS
     return waiting(with_run(state, run))
 
 
+def _timer_fired(state: WorkflowState, event: e.TimerFired) -> WorkflowState:
+    run = next((run for run in state.active.values() if run.timer_id == event.timer_id), None)
+    return state if run is None else with_run(state, changed(run, timer_id="", wake_at_ms=0))
+
+
 def _approval_requested(state: WorkflowState, event: e.ApprovalRequested) -> WorkflowState:
     approval = Approval(
         approval_id=event.approval_id,
@@ -79,7 +84,7 @@ def with_early_events(state: WorkflowState) -> WorkflowState:
 
 APPLIERS: Mapping[type[Record], Applier] = {
     e.TimerScheduled: _timer_scheduled,
-    e.TimerFired: unchanged,
+    e.TimerFired: _timer_fired,
     e.ApprovalRequested: _approval_requested,
     e.ApprovalDecided: _approval_decided,
     e.ApprovalExpired: unchanged,

@@ -15,6 +15,7 @@ from holdfast.streams.core.migration import obstacles
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of
 from holdfast.streams.core.state import Call, CallKind, CallStatus, StepRun, WorkflowState
+from holdfast.streams.core.steps import KINDS
 from holdfast.streams.core.turn import Turn
 
 OUTCOMES = ("done", "not_done", "retry")
@@ -190,10 +191,9 @@ def _migrate(turn: Turn, body: req.MigrateWorkflow) -> Rejection | None:
             reason=body.reason,
         )
     )
-    turn.definition = candidate
-    for step in list(turn.state.active):
-        if step in turn.state.active:
-            react(turn, step, lambda kind: kind.migrated)
+    old, turn.definition = turn.definition, candidate
+    for run in list(turn.state.active.values()):
+        KINDS[run.kind].migrated(turn, run, old)
     return None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.schemas.record import Json
+from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.state import Call, StepRun
 from holdfast.streams.core.turn import Turn
 
@@ -16,7 +17,7 @@ def _not_expected(turn: Turn, run: StepRun, *_details: object) -> None:
     raise AssertionError(f"a {run.kind} step has nothing of that kind under way")
 
 
-def _nothing(_turn: Turn, _run: StepRun) -> None:
+def _nothing(_turn: Turn, _run: StepRun, *_details: object) -> None:
     pass
 
 
@@ -25,6 +26,7 @@ class StepKind:
     """What a kind of step does. Each function adds events to the turn; ExpressionError fails the step.
 
     `call_failed` and `tool_finished` come after the event that says so; `model_answered` gets the raw response.
+    `migrated` gets the definition that the workflow ran by before, and comes also while the workflow is held.
     `catch_up` comes when a workflow that was held goes on: whatever the state says has happened meanwhile is answered.
     """
 
@@ -38,6 +40,6 @@ class StepKind:
     branch_ended: Callable[[Turn, StepRun], None] = _not_expected
     child_ended: Callable[[Turn, StepRun], None] = _not_expected
     triggered: Callable[[Turn, StepRun], None] = _not_expected
-    migrated: Callable[[Turn, StepRun], None] = _nothing
+    migrated: Callable[[Turn, StepRun, CompiledDefinition], None] = _nothing
     catch_up: Callable[[Turn, StepRun], None] = _nothing
     timed_out: Callable[[Turn, StepRun], None] = _timed_out

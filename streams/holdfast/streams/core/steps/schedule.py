@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from holdfast.schemas import events as e
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.children import request_child
-from holdfast.streams.core.schedule import Overlap, fire_at_ms, firing_id, missed_firings, next_firing
+from holdfast.streams.core.compile import CompiledDefinition
+from holdfast.streams.core.schedule import (
+    Overlap,
+    fire_at_ms,
+    firing_id,
+    jitter_name,
+    missed_firings,
+    next_firing,
+    oldest_due_ms,
+)
 from holdfast.streams.core.state import Child, Schedule, StepRun
 from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
@@ -22,11 +31,7 @@ CATCH_UP_AT_ONCE = 100
 def _enter(turn: Turn, run: StepRun) -> None:
     value = turn.state.input
     after_ms = value.get("after_ms") if isinstance(value, dict) else None
-    turn.emit(
-        e.ScheduleStarted(
-            step=run.step, visit=run.visit, after_at_ms=after_ms if isinstance(after_ms, int) else turn.now_ms
-        )
-    )
+    _count_from(turn, run, after_ms if isinstance(after_ms, int) else turn.now_ms)
     _set_timer(turn, turn.run(run.step))
 
 
@@ -34,7 +39,9 @@ def _woken(turn: Turn, run: StepRun) -> None:
     step, schedule, name = _step(turn, run), _schedule(run), _name(turn)
     missed = missed_firings(step.timing, schedule.last_ms, turn.now_ms, CATCH_UP_AT_ONCE)
     if missed.lapsed_ms is not None:
+        # The first one stands for all of them, however long nobody was there.
         _fired(turn, run, missed.lapsed_ms, "lapsed")
+        _count_from(turn, run, oldest_due_ms(step.timing, turn.now_ms) - 1)
     for nominal_ms in missed.due_ms:
         if fire_at_ms(step.timing, name, nominal_ms) <= turn.now_ms:
             _OVERLAPS[step.timing.overlap](turn, turn.run(run.step), nominal_ms)
@@ -45,6 +52,14 @@ def _child_ended(turn: Turn, run: StepRun) -> None:
     buffered_ms = _schedule(run).buffered_ms
     if buffered_ms and not _running(turn, run):
         _start(turn, run, buffered_ms)
+        if _next(turn, turn.run(run.step)) is None:
+            _complete(turn, turn.run(run.step))
+
+
+def _caught_up(turn: Turn, run: StepRun) -> None:
+    _child_ended(turn, run)
+    if run.step in turn.state.active:
+        _set_timer(turn, turn.run(run.step))
 
 
 def _triggered(turn: Turn, run: StepRun) -> None:
@@ -53,19 +68,37 @@ def _triggered(turn: Turn, run: StepRun) -> None:
     _request(turn, run, child_id)
 
 
+def _migrated(turn: Turn, run: StepRun, old: CompiledDefinition) -> None:
+    step = old.steps[run.step]
+    assert isinstance(step, d.ScheduleStep)
+    unmet_ms = next_firing(step.timing, _schedule(run).last_ms)
+    # A new timing has no past, unless the old one owes a firing: that is made up for.
+    if unmet_ms is None or unmet_ms > turn.now_ms:
+        _count_from(turn, run, turn.now_ms)
+    if not turn.state.held:
+        _set_timer(turn, turn.run(run.step))
+
+
+def _count_from(turn: Turn, run: StepRun, after_ms: int) -> None:
+    turn.emit(e.ScheduleStarted(step=run.step, visit=run.visit, after_at_ms=after_ms))
+
+
 def _set_timer(turn: Turn, run: StepRun) -> None:
-    step = _step(turn, run)
-    nominal_ms = next_firing(step.timing, _schedule(run).last_ms)
+    nominal_ms = _next(turn, run)
     if nominal_ms is None:
-        turn.complete(run.step, {"last_ms": _schedule(run).last_ms})
+        _complete(turn, run)
         return
+    timer_id = f"{run.step}.{run.visit}/{nominal_ms}"
     # What is left of many missed firings is for the next decision: none gets too large.
-    due_at_ms = max(fire_at_ms(step.timing, _name(turn), nominal_ms), turn.now_ms + 1)
-    turn.emit(
-        e.TimerScheduled(
-            step=run.step, visit=run.visit, timer_id=f"{run.step}.{run.visit}/{nominal_ms}", due_at_ms=due_at_ms
-        )
-    )
+    due_at_ms = max(fire_at_ms(_step(turn, run).timing, _name(turn), nominal_ms), turn.now_ms + 1)
+    if timer_id != run.timer_id or due_at_ms < run.wake_at_ms:
+        turn.emit(e.TimerScheduled(step=run.step, visit=run.visit, timer_id=timer_id, due_at_ms=due_at_ms))
+
+
+def _complete(turn: Turn, run: StepRun) -> None:
+    # The last firing may be the one that is held back.
+    if not _schedule(run).buffered_ms:
+        turn.complete(run.step, {"last_ms": _schedule(run).last_ms})
 
 
 def _start(turn: Turn, run: StepRun, nominal_ms: int) -> None:
@@ -125,9 +158,12 @@ def _request(turn: Turn, run: StepRun, child_id: str) -> None:
     )
 
 
+def _next(turn: Turn, run: StepRun) -> int | None:
+    return next_firing(_step(turn, run).timing, _schedule(run).last_ms)
+
+
 def _name(turn: Turn) -> str:
-    """What keeps the jitter of schedules apart, those of tenants as well."""
-    return f"{turn.state.tenant}/{turn.state.definition_name}"
+    return jitter_name(turn.state.tenant, turn.state.definition_name)
 
 
 def _name_for_id(turn: Turn) -> str:
@@ -149,7 +185,7 @@ KIND = StepKind(
     enter=_enter,
     woken=_woken,
     child_ended=_child_ended,
-    catch_up=_child_ended,
+    catch_up=_caught_up,
     triggered=_triggered,
-    migrated=_set_timer,
+    migrated=_migrated,
 )
