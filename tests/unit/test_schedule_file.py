@@ -75,7 +75,7 @@ MISTAKES = [
     (NIGHTLY.replace("buffer_one", "wait"), "overlap", "Input should be 'skip'"),
     (NIGHTLY.replace("input: {n: 1}\n", ""), "name", "not an input of 'report'"),
     (NIGHTLY.replace("{n: 1}", "{n: one}"), "n: one", "not an input of 'report'"),
-    (NIGHTLY.replace("{n: 1}", '{n: "${input.}"}'), "n: ", "input."),
+    (NIGHTLY.replace("{n: 1}", '{n: "${input.}"}'), 'n: "', "input."),
     (NIGHTLY.replace("definition: report", "definition: rapport"), "definition", "no published definition 'rapport'"),
     (NIGHTLY.replace("definition: report", "definition: nightly"), "definition", "'nightly' starts itself"),
     (NIGHTLY.replace("name: nightly", "name: taken"), "name", "a definition that is not a schedule"),
@@ -98,7 +98,7 @@ def test_all_mistakes_of_all_files_are_told_at_once() -> None:
     text = NIGHTLY.replace("Paris", "Pariss").replace("30s", "soon").replace("purpose", "porpoise")
     assert [at.line for at in mistakes(text)] == [2, 4, 4]
     with pytest.raises(InvalidFiles) as caught:
-        parse_schedules({"a": text, "b": NIGHTLY, "c": NIGHTLY, "d": "- x\n"}, STARTABLE)
+        parse_schedules({"a": text.replace("nightly", "other"), "b": NIGHTLY, "c": NIGHTLY, "d": "- x\n"}, STARTABLE)
     assert {file: [at.problem.rule for at in found] for file, found in caught.value.problems.items()} == {
         "a": ["unknown_key", "bad_value", "bad_value"],
         "c": ["doubled_name"],
