@@ -22,6 +22,7 @@ COMMANDS = (
     "demo",
     "workflows",
     "operators",
+    "events",
     "lint",
     "apply",
     "definitions",

@@ -89,7 +89,7 @@ def _does(step: Any) -> str:
         "agent": lambda: f"model {step['model']}" + (f" with {', '.join(step['tools'])}" if step["tools"] else ""),
         "tool": lambda: step["tool"] + (f", approved by {step['approved_by']}" if step["approved_by"] else ""),
         "approval": lambda: f"asks {' or '.join(step['roles'])} about {step['tool']}, {duration(step['timeout'])}",
-        "wait": lambda: f"{step['event']} for {step['correlation'] or 'anybody'}, {duration(step['timeout'])}",
+        "wait": lambda: f"{_awaited(step)}, {duration(step['timeout'])}",
         "sleep": lambda: _sleep(step),
         "choice": lambda: "; ".join(branch["when"] for branch in step["branches"]),
         "parallel": lambda: f"{', '.join(step['branches'])}: {step['join']} of them, {step['on_failure']}",
@@ -117,6 +117,11 @@ def _timing(timing: Any) -> str:
         return f"{timing['cron']} {timing['zone']}, {timing['overlap']}"
     when = f"every {duration(timing['every'])}" if timing["every"] is not None else f"at {moment(timing['at'])}"
     return f"{when}, {timing['overlap']}"
+
+
+def _awaited(step: Any) -> str:
+    several = step.get("events") or [{"event": step["event"], "correlation": step["correlation"]}]
+    return " or ".join(f"{one['event']} for {one['correlation'] or 'anybody'}" for one in several)
 
 
 def _exits(step: Any) -> Iterator[str]:

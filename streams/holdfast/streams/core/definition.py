@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from holdfast.schemas import jsontext
+from holdfast.schemas import ids, jsontext
 from holdfast.schemas.record import Json
 from holdfast.streams.core.calendar import CalendarWindow
 from holdfast.streams.core.durations import DurationMs
@@ -22,6 +22,7 @@ ANY_ERROR = "*"
 
 StepName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 OnLimit = Literal["fail", "compensate", "escalate"]
+EventType = Annotated[str, Field(pattern=f"^{ids.EVENT_TYPE_PATTERN}$")]
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
 
 
@@ -134,13 +135,36 @@ class ApprovalStep(_Working):
     timeout_ms: DurationMs = Field(alias="timeout")
 
 
+class AwaitedEvent(Model):
+    """One event of several that a step waits for, by type and, where given, correlation value."""
+
+    event: EventType
+    correlation: str = ""
+
+
 class WaitStep(_Working):
-    """Waits for an event from outside, by type and, where given, correlation value."""
+    """Waits for an event from outside, by type and, where given, correlation value.
+
+    With `events` for the first of several: the output is then `{event, correlation, payload}` of the one that came,
+    else the payload alone.
+    """
 
     kind: Literal["wait"]
-    event: str
+    event: EventType = ""
     correlation: str = ""
+    events: tuple[AwaitedEvent, ...] = Field(default=(), max_length=16)
     timeout_ms: DurationMs = Field(alias="timeout")
+
+    @model_validator(mode="after")
+    def _names_one_or_several(self) -> Self:
+        if bool(self.event) == bool(self.events) or (self.events and self.correlation):
+            raise ValueError("a wait names one `event`, or several under `events`, each with its own `correlation`")
+        return self
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of the events that end it."""
+        return frozenset(awaited.event for awaited in self.events) if self.events else frozenset({self.event})
 
 
 class SleepStep(_Step):
@@ -296,14 +320,33 @@ Step = Annotated[
 ]
 
 
+class EventRule(Model):
+    """What becomes of an event that is sent to a workflow while no step waits for it.
+
+    It is kept for `ttl` (until the workflow ends, if there is none) if one of the steps under `allowed_in` is under
+    way (any, if there are none), and refused otherwise; with `keep: false` always.
+    """
+
+    keep: bool = True
+    ttl_ms: Annotated[DurationMs, Field(gt=0)] | None = Field(default=None, alias="ttl")
+    allowed_in: tuple[StepName, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_more_only_of_what_is_kept(self) -> Self:
+        if not self.keep and (self.ttl_ms is not None or self.allowed_in):
+            raise ValueError("an event that is not kept has neither `ttl` nor `allowed_in`")
+        return self
+
+
 class Definition(Model):
     """A whole workflow definition.
 
     `input` is the JSON Schema of the workflow's input; `deadline` bounds the whole run, `idle_timeout` the time in
     which nothing happens to it; what follows when one of them is reached is declared: `fail` at once, `compensate` what
     was done and fail, or `escalate` to a person. `settle` is how long calls that are under way are awaited when the
-    workflow ends without its goal. `tools` holds the pinned manifests and `children` the hashes of the definitions that
-    `child` and `schedule` steps name: both are filled in when the definition is applied, never by hand.
+    workflow ends without its goal. `events` says, by type, what becomes of events that come early. `tools` holds the
+    pinned manifests and `children` the hashes of the definitions that `child` and `schedule` steps name: both are
+    filled in when the definition is applied, never by hand.
     """
 
     name: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
@@ -317,6 +360,7 @@ class Definition(Model):
     max_steps: int = Field(default=1_000, ge=1, le=100_000)
     start: StepName
     steps: dict[StepName, Step] = Field(min_length=1)
+    events: dict[EventType, EventRule] = Field(default_factory=dict)
     tools: dict[str, Tool] = Field(default_factory=dict)
     children: dict[str, str] = Field(default_factory=dict)
 
