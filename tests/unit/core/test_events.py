@@ -1,8 +1,11 @@
 """Events from outside: several that a step waits for, early ones, and those that the correlator hands over."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from holdfast.schemas import correlations as c
 from holdfast.schemas import events as e
@@ -10,6 +13,7 @@ from holdfast.schemas import requests as req
 from holdfast.schemas import results as res
 from holdfast.schemas.codec import decode
 from holdfast.schemas.record import Json, Record
+from holdfast.streams.core.correlator.fold import DEFAULT_TTL_MS, KEPT_LIMIT, KEPT_LIMIT_BYTES, REMEMBERED_MS
 from holdfast.streams.core.subscriptions import subscriptions
 from support.scenario import START_MS, WORKFLOW, Scenario, define, only
 
@@ -261,3 +265,30 @@ def test_an_early_event_that_is_in_time_is_handed_over() -> None:
     for _ in range(2):
         scenario.tool_result(scenario.take())
     assert scenario.state.finished
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
+
+
+def test_the_definitions_on_the_page_are_accepted() -> None:
+    parts: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL):
+        parts |= yaml.safe_load(block)
+    sleep = {"kind": "sleep", "for": "1s"}
+    steps = {"read": {**sleep, "next": "size"}, "size": {**sleep, "next": "pay"}, **parts["steps"]}
+    steps["pay"]["next"] = "decide"
+    compiled = define({**steps, "pack": {"kind": "succeed"}}, events=parts["events"])
+    assert compiled.events == {"order.paid", "order.cancelled", "shop.closed"}
+
+
+@pytest.mark.parametrize(
+    ("said", "limits", "values"),
+    [
+        ("At most 64 events, or 256 KiB,", (KEPT_LIMIT, KEPT_LIMIT_BYTES), (64, 262_144)),
+        ("a day if not said", DEFAULT_TTL_MS, 24 * 3_600_000),
+        ("and for an hour after", REMEMBERED_MS, 3_600_000),
+    ],
+)
+def test_the_limits_on_the_page_are_the_engines(said: str, limits: object, values: object) -> None:
+    assert said in PAGE
+    assert limits == values
