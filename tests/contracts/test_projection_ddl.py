@@ -8,7 +8,7 @@ import pytest
 from holdfast.projections.batch import DEAD_LETTER_COLUMNS
 from holdfast.projections.client import NamedQuery, named_queries, named_query
 from holdfast.projections.migrate import MigrationError, migration, shipped
-from holdfast.projections.rows import EVENT_COLUMNS, REJECTION_COLUMNS
+from holdfast.projections.rows import EVENT_COLUMNS, EXPIRED_COLUMNS, REJECTION_COLUMNS
 
 STATEMENTS = [statement for step in shipped() for statement in step.statements]
 REPEATABLE = re.compile(
@@ -118,7 +118,12 @@ def test_a_partition_is_a_function_of_the_events_own_time(view: str) -> None:
 
 @pytest.mark.parametrize(
     ("table", "written"),
-    [("events", EVENT_COLUMNS), ("request_rejections", REJECTION_COLUMNS), ("dead_letters", DEAD_LETTER_COLUMNS)],
+    [
+        ("events", EVENT_COLUMNS),
+        ("request_rejections", REJECTION_COLUMNS),
+        ("expired_events", EXPIRED_COLUMNS),
+        ("dead_letters", DEAD_LETTER_COLUMNS),
+    ],
 )
 def test_the_sink_writes_every_column_that_has_no_default(table: str, written: tuple[str, ...]) -> None:
     assert set(written) == {name for name, type_ in columns_of(table).items() if "DEFAULT" not in type_}

@@ -143,6 +143,23 @@ def deleted() -> WorkflowJournal:
     return journal
 
 
+def told_of(workflow_id: str, source_id: str, audience: str) -> WorkflowJournal:
+    """A wait that a published event has ended."""
+    journal = WorkflowJournal(tenant="shop", workflow_id=workflow_id, now_ms=START_MS)
+    journal.decide(
+        events.WorkflowStarted(input={}, deadline_at_ms=4_000_000_000_000),
+        events.EventReceived(
+            event_type="paid",
+            correlation="o-1",
+            source_id=source_id,
+            payload={},
+            wait_id="pay.1",
+            audience=audience,
+        ),
+    )
+    return journal
+
+
 def story() -> list[Message[Record]]:
     return list(
         interleaved(
@@ -159,6 +176,10 @@ def story() -> list[Message[Record]]:
                 hourly(),
                 report(),
                 schedule("other", 1),
+                *(told_of(f"first-{n}", "e-1", "first") for n in range(2)),
+                *(told_of(f"all-{n}", "e-2", "everyone") for n in range(2)),
+                *(told_of(f"sent-{n}", "e-3", "") for n in range(2)),
+                told_of("one", "e-4", "first"),
             ]
         )
     )
@@ -175,6 +196,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         "request_rejections",
         ["tenant", "workflow_id", "event_id", "code", "message", "request_type", "request_id", "occurred_at"],
         [["acme", "w", ids.derived_id("r"), "unknown_definition", "There is none.", "StartWorkflow", "r-1", START_MS]],
+    )
+    engine.call(
+        "insert",
+        "expired_events",
+        ["tenant", "event_id", "event_type", "correlation", "source_id", "payload", "expires_at", "repeats"],
+        [["acme", ids.derived_id("x"), "paid", "o-9", "e-9", '{"cents":5}', START_MS, 2]] * 2,
     )
     columns = ["topic", "kafka_partition", "kafka_offset", "stage", "code", "message", "record_key", "record_value"]
     letter = ["p.inbox", 2, 7, "decode", "not_framed", "no frame", b"key", b"\x00\xff"]
@@ -338,6 +365,11 @@ def test_unapproved_effects(ask: Ask) -> None:
     assert (row["workflow_id"], row["tool"], row["decision"]) == ("unasked", "refund", "")
 
 
+def test_doubled_events(ask: Ask) -> None:
+    (row,) = ask("doubled_events")
+    assert (row["event_type"], row["correlation"], row["source_id"], row["waits"]) == ("paid", "o-1", "e-1", 2)
+
+
 def test_errors(ask: Ask) -> None:
     rows = {row["error_class"]: row for row in ask("errors", tenant="default")}
     assert (rows["rate_limited"]["errors"], rows["rate_limited"]["retried"]) == (2, 2)
@@ -392,7 +424,7 @@ def test_lag(ask: Ask) -> None:
 
 def test_event_types(ask: Ask) -> None:
     rows = {row["type"]: row for row in ask("event_types")}
-    assert rows["WorkflowStarted"]["events"] == 12
+    assert rows["WorkflowStarted"]["events"] == 19
     assert rows["ApprovalDecided"]["workflows"] == 2
     assert sum(row["events"] for row in rows.values()) == len(story())
 
@@ -413,6 +445,12 @@ def test_rejections(ask: Ask) -> None:
     assert ask("rejections", tenant="default") == []
 
 
+def test_expired_events(ask: Ask) -> None:
+    (row,) = ask("expired_events", tenant="acme")
+    assert (row["event_type"], row["correlation"], row["source_id"], row["repeats"]) == ("paid", "o-9", "e-9", 2)
+    assert ask("expired_events", tenant="default") == []
+
+
 def test_dead_letters(ask: Ask) -> None:
     (row,) = ask("dead_letters")
     assert (row["topic"], row["code"], row["bytes"]) == ("p.inbox", "not_framed", 2)
@@ -425,7 +463,8 @@ def test_dead_letter(ask: Ask) -> None:
 
 def test_health(ask: Ask) -> None:
     (row,) = ask("health")
-    assert (row["open_dead_letters"], row["rejections"], row["migrations"]) == (1, 1, len(shipped()))
+    assert (row["open_dead_letters"], row["rejections"], row["expired_events"]) == (1, 1, 1)
+    assert row["migrations"] == len(shipped())
     assert row["rows"] >= len(story())
 
 

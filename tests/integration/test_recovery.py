@@ -16,8 +16,8 @@ from holdfast.schemas import topics as t
 from holdfast.schemas.record import EventMeta
 from holdfast.schemas.reports import ReportToolResult
 from holdfast.schemas.requests import CancelWorkflow
-from holdfast.streams.audit import all_records
 from holdfast.streams.faustkit.exit import EXIT_CANNOT_GO_ON
+from holdfast.streams.reading import all_records
 from holdfast.streams.rows import PARTITION_ROW_KEY
 from support.orchestrators import (
     GO_ON,

@@ -1,4 +1,4 @@
-"""One workflow in which everything is under way at once, eight things that may have happened to it, and eight that may.
+"""One workflow in which everything is under way at once, eight things that may have happened to it, and nine that may.
 
 Its branches hold a call that an executor has claimed, an approval, a wait and a child. `STATES` bring it into the
 state that a column of the semantics table is about, `ACTS` do what a row is about.
@@ -9,6 +9,7 @@ from typing import Any
 
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
+from holdfast.schemas.ids import subscription_id
 from support.scenario import define
 from support.town import Town
 
@@ -84,6 +85,15 @@ def tell(town: Town) -> None:
     town.send(ID, req.DeliverEvent(event_type="told", correlation="", payload={"n": 1}), ("service", "crm"))
 
 
+def hand(town: Town) -> None:
+    """What the correlator does with a published event, whether or not the wait is over by then."""
+    wait = subscription_id(ID, "hear.1", town.state(ID).started_at_ms)
+    body = req.DeliverEvent(
+        event_type="told", correlation="", payload={"n": 1}, subscription_id=wait, source_id="published-1"
+    )
+    town.send(ID, body, ("service", "crm"))
+
+
 def end_child(town: Town) -> None:
     """The child's own end, as it reports it; for one that has ended already, the report again."""
     told = [letter for letter in town.letters if isinstance(letter.body, rep.ReportChildEnded)]
@@ -106,6 +116,7 @@ ACTS: Mapping[str, Act] = {
     "a failure worth a retry": fail_call,
     "an approval decision": decide,
     "an event": tell,
+    "a published event": hand,
     "the end of a child": end_child,
     "the death of the worker": die,
 }

@@ -18,6 +18,7 @@ from holdfast.ops.embedded.tether import spawn
 from holdfast.schemas import codec, headers, ids, topics
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.schemas.reports import ReportToolResult
+from holdfast.schemas.results import EventExpired
 from holdfast.schemas.tasks import RunToolCall
 from holdfast.streams import audit
 from support.scenario import TENANT, define
@@ -88,14 +89,16 @@ class Outside:
     """Everything around the engine: a client that asks, an executor that answers every tool task, and the results.
 
     An async context manager; `endings` has the type of the last event of each workflow that ended, `rejections` the
-    codes of refused requests, `events` every journal record and `tasks` every task in the order they were read. Tasks
-    are answered while `answering` is true, the others by `answer_all`.
+    codes of refused requests, `expired` the ids of published events that nobody waited for in time, `events` every
+    journal record and `tasks` every task in the order they were read. Tasks are answered while `answering` is true, the
+    others by `answer_all`.
     """
 
     def __init__(self, bootstrap: str, prefix: str, *, answering: bool = True) -> None:
         self.client = Client(bootstrap, prefix, TENANT, "ann")
         self.endings: dict[str, str] = {}
         self.rejections: list[str] = []
+        self.expired: list[str] = []
         self.events: list[Message[Record]] = []
         self.tasks: list[Message[Record]] = []
         self.answering = answering
@@ -163,6 +166,8 @@ class Outside:
     async def _result(self, message: Message[Record]) -> None:
         if message.meta.type == "RequestRejected":
             self.rejections.append(message.body.code)  # type: ignore[attr-defined]
+        elif isinstance(message.body, EventExpired):
+            self.expired.append(message.body.source_id)
         else:
             self.endings[message.meta.workflow_id] = message.meta.type
 

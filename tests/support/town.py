@@ -24,7 +24,10 @@ from support.scenario import START_MS, TENANT
 
 @dataclass
 class Town:
-    """The workflows by id: `rows`, `journals`; `tasks` that were sent and not taken; `letters` sent so far."""
+    """The workflows by id: `rows`, `journals`; `tasks` that were sent and not taken; `letters` sent so far.
+
+    `told` is what the correlator was told.
+    """
 
     definitions: dict[str, CompiledDefinition]
     now_ms: int = START_MS
@@ -33,6 +36,7 @@ class Town:
     messages: dict[str, list[Message[Record]]] = field(default_factory=dict)
     tasks: list[Any] = field(default_factory=list)
     letters: list[Message[Record]] = field(default_factory=list)
+    told: list[Message[Record]] = field(default_factory=list)
     held_back: bool = False
     offset: int = -1
     _inbox: deque[Message[Record]] = field(default_factory=deque)
@@ -84,6 +88,8 @@ class Town:
                 assert record.key.decode() == f"{TENANT}/{sent.meta.workflow_id}"
                 self.letters.append(sent)
                 self._inbox.append(sent)
+            elif record.topic is topics.CORRELATIONS:
+                self.told.append(sent)
             elif isinstance(sent.body, t.RunModelCall | t.RunToolCall):
                 self.tasks.append(sent.body)
 
@@ -110,6 +116,10 @@ class Town:
     def start(self, definition: CompiledDefinition, workflow_id: str = "w-1", value: Json = None) -> None:
         body = req.StartWorkflow(definition="", definition_hash=definition.hash, input=value or {})
         self.send(workflow_id, body)
+
+    def deliver(self, workflow_id: str, event_type: str, payload: Json, correlation: str = "") -> None:
+        body = req.DeliverEvent(event_type=event_type, correlation=correlation, payload=payload)
+        self.send(workflow_id, body, ("service", "crm"))
 
     def cancel(self, workflow_id: str = "w-1") -> None:
         self.send(workflow_id, req.CancelWorkflow(reason="not needed"))

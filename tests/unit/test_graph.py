@@ -384,7 +384,7 @@ def hostile() -> Diagram:
         "it": {"kind": "tool", "tool": HOSTILE, "purpose": HOSTILE, "next": "pick", "catch": {HOSTILE: "no"}},
         "pick": {"kind": "choice", "branches": [{"when": HOSTILE, "next": "yes"}], "default": "no"},
         "yes": {"kind": "parallel", "branches": {"a": {"start": "a", "when": HOSTILE}}, "timeout": "1h", "next": "no"},
-        "a": {"kind": "wait", "event": HOSTILE, "timeout": "1h", "next": "a_end"},
+        "a": {"kind": "wait", "event": "told", "correlation": HOSTILE, "timeout": "1h", "next": "a_end"},
         "a_end": {"kind": "succeed"},
         "no": {"kind": "fail", "error": HOSTILE},
     }

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from holdfast.projections.batch import BYTES_LIMIT, DEAD_LETTER_COLUMNS, ROWS_LIMIT, Batch, decoded
-from holdfast.projections.rows import EVENT_COLUMNS, REJECTION_COLUMNS
+from holdfast.projections.rows import EVENT_COLUMNS, EXPIRED_COLUMNS, REJECTION_COLUMNS
 from holdfast.schemas import codec, events, headers
 from holdfast.schemas.record import EventMeta
 from holdfast.schemas.requests import CancelWorkflow
-from holdfast.schemas.results import RequestRejected
+from holdfast.schemas.results import EventExpired, RequestRejected
 from support.journal_builder import record_of, support_ticket
 
 META = EventMeta(
@@ -107,6 +107,22 @@ def test_a_refused_request_has_a_row_and_an_ending_has_none() -> None:
     assert not batch.events.rows
     assert not letters(batch)
     assert batch.positions == {("p.results", 1): 7}
+
+
+def test_a_published_event_that_nobody_waited_for_has_a_row() -> None:
+    body = EventExpired(
+        event_type="paid",
+        correlation="o-1",
+        source_id="e-1",
+        payload={"cents": 5},
+        published_at_ms=1_767_225_600_000,
+        expires_at_ms=1_767_225_700_000,
+        repeats=2,
+    )
+    batch = batch_of(Stored(topic="p.results", value=codec.encode(body, META)))
+    (row,) = (dict(zip(EXPIRED_COLUMNS, row, strict=True)) for row in batch.expired.rows)
+    assert (row["tenant"], row["source_id"], row["payload"], row["repeats"]) == ("acme", "e-1", '{"cents":5}', 2)
+    assert not letters(batch)
 
 
 def test_a_forwarded_dead_letter_goes_by_where_the_original_record_stood() -> None:

@@ -4,7 +4,17 @@ import re
 
 import pytest
 
-from holdfast.schemas.topics import CHANGELOG, INBOX, JOURNAL, STATUS, TOPICS, WORKFLOW_KEY, Topic
+from holdfast.schemas.topics import (
+    CHANGELOG,
+    CORRELATIONS,
+    CORRELATOR_CHANGELOG,
+    INBOX,
+    JOURNAL,
+    STATUS,
+    TOPICS,
+    WORKFLOW_KEY,
+    Topic,
+)
 
 TOPIC = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 
@@ -43,10 +53,11 @@ def test_the_journal_is_kept_for_ever() -> None:
     assert JOURNAL.broker_config() == {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 
-def test_the_inbox_is_stamped_by_the_broker() -> None:
-    assert INBOX.broker_config()["message.timestamp.type"] == "LogAppendTime"
+@pytest.mark.parametrize("topic", [INBOX, CORRELATIONS], ids=lambda topic: topic.name)
+def test_what_is_folded_is_stamped_by_the_broker(topic: Topic) -> None:
+    assert topic.broker_config()["message.timestamp.type"] == "LogAppendTime"
 
 
-@pytest.mark.parametrize("topic", [CHANGELOG, STATUS], ids=lambda topic: topic.name)
+@pytest.mark.parametrize("topic", [CHANGELOG, CORRELATOR_CHANGELOG, STATUS], ids=lambda topic: topic.name)
 def test_a_topic_of_latest_values_is_compacted(topic: Topic) -> None:
     assert topic.broker_config()["cleanup.policy"] == "compact"

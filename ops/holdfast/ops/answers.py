@@ -7,26 +7,21 @@ ingress put the request) and the fold's own progress (the partition rows) are fo
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeAlias, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from holdfast.ops.errors import CommandError
-from holdfast.ops.kafka import KAFKA_TIMEOUT_S, consumer_at, partition_count, reaching, seek_to_ends
+from holdfast.ops.follower import Follower
 from holdfast.schemas.codec import DecodeError, decode, decode_row, peek
 from holdfast.schemas.events import InputRejected
 from holdfast.schemas.ids import workflow_key
-from holdfast.schemas.partitioner import partition_of
 from holdfast.schemas.record import Message, Record
 from holdfast.schemas.results import RequestRejected
 from holdfast.schemas.state import PartitionRow
 from holdfast.schemas.topics import CHANGELOG, ENDINGS, INBOX, JOURNAL, RESULTS
 
 VERDICT_TIMEOUT_S = 10.0
-POLL_MS = 200
 EVENTS_LIMIT = 10_000
 
 Event: TypeAlias = Message[Record]
@@ -59,12 +54,8 @@ def _ignore(_event: Event) -> None:
     return
 
 
-class Answers:
-    """Follows one workflow from the moment it is entered, so enter it *before* sending; an async context manager.
-
-    `on_event` is called with each journal event of the workflow, once, in order. Entering raises CommandError if no
-    broker answers or a topic is missing.
-    """
+class Answers(Follower):
+    """Follows one workflow. `on_event` is called with each journal event of it, once, in order."""
 
     def __init__(
         self,
@@ -75,14 +66,13 @@ class Answers:
         *,
         on_event: Callable[[Event], None] = _ignore,
     ) -> None:
-        self._bootstrap = bootstrap
-        self._key = workflow_key(tenant, workflow_id).encode()
-        self._takers = {
+        takers = {
             topic_prefix + JOURNAL.name: self._take_event,
             topic_prefix + RESULTS.name: self._take_result,
             topic_prefix + INBOX.name: self._take_input,
             topic_prefix + CHANGELOG.name: self._take_row,
         }
+        super().__init__(bootstrap, workflow_key(tenant, workflow_id).encode(), takers)
         self._said = (topic_prefix + JOURNAL.name, topic_prefix + RESULTS.name)
         self._on_event = on_event
         self._events: deque[Event] = deque(maxlen=EVENTS_LIMIT)
@@ -91,29 +81,6 @@ class Answers:
         self._inbox_offsets: dict[str, int] = {}
         self._folded_to = -1
         self._ending: Event | None = None
-        self._partition = 0
-        self._open = AsyncExitStack()
-        self._consumer: AIOKafkaConsumer
-
-    async def __aenter__(self) -> "Answers":
-        try:
-            self._consumer = await self._open.enter_async_context(consumer_at(self._bootstrap))
-            await reaching(self._bootstrap, self._stand_at_ends())
-        except TimeoutError as exc:
-            await self._open.aclose()
-            raise CommandError(
-                f"the topics could not be read within {KAFKA_TIMEOUT_S:.0f} s",
-                cure="`holdfast topics check`, `holdfast doctor`",
-            ) from exc
-        except BaseException:
-            await self._open.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
 
     async def verdict(self, event_id: str, *, timeout_s: float = VERDICT_TIMEOUT_S) -> Verdict:
         """What became of a request. Raises TimeoutError if nobody has folded it by then."""
@@ -146,31 +113,11 @@ class Answers:
         placed = self._inbox_offsets.get(event_id)
         return placed is not None and self._folded_to >= placed
 
-    async def _stand_at_ends(self) -> None:
-        count = await partition_count(self._consumer, self._said[0])
-        self._partition = partition_of(self._key, count)
-        await seek_to_ends(self._consumer, [TopicPartition(topic, self._partition) for topic in self._takers])
-
     async def _read_to_end(self, give_up_at: float) -> None:
         # What a decision led to is durable before the fold says that it has passed: it can be read by now.
         ends = await self._consumer.end_offsets([TopicPartition(topic, self._partition) for topic in self._said])
         while any([await self._consumer.position(partition) < end for partition, end in ends.items()]):
             await self._hear(give_up_at)
-
-    async def _hear(self, give_up_at: float) -> None:
-        left_ms = int((give_up_at - time.monotonic()) * 1000)
-        if left_ms <= 0:
-            raise TimeoutError
-        for partition, records in (await self._consumer.getmany(timeout_ms=min(POLL_MS, left_ms))).items():
-            take = self._takers[partition.topic]
-            for record in records:
-                try:
-                    take(record)
-                except DecodeError as exc:
-                    place = f"{partition.topic}/{partition.partition}/{record.offset}"
-                    raise CommandError(
-                        f"the record at {place} cannot be read: {exc}", cure="a newer version may have written it"
-                    ) from exc
 
     def _take_event(self, record: Any) -> None:
         if record.key != self._key:

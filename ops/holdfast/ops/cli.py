@@ -23,6 +23,7 @@ COMMANDS = (
     "demo",
     "workflows",
     "operators",
+    "events",
     "lint",
     "apply",
     "definitions",

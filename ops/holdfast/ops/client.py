@@ -18,7 +18,7 @@ from holdfast.schemas import requests as req
 from holdfast.schemas.codec import encode
 from holdfast.schemas.definitions import DefinitionPublished
 from holdfast.schemas.headers import cloud_event
-from holdfast.schemas.ids import workflow_key
+from holdfast.schemas.ids import correlation_key, workflow_key
 from holdfast.schemas.record import EventMeta, Json, Record
 from holdfast.schemas.topics import DEFINITIONS, REQUESTS, Topic
 
@@ -30,7 +30,10 @@ SOURCE = "/holdfast/client"
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """Where a request stands in its topic. Whoever repeats it with the same `event_id` changes nothing more."""
+    """Where a request stands in its topic. Whoever repeats it with the same `event_id` changes nothing more.
+
+    `workflow_id` is empty for an event that is for whoever waits.
+    """
 
     event_id: str
     workflow_id: str
@@ -121,6 +124,25 @@ class Client:
         """Hand an event from outside to a workflow."""
         body = req.DeliverEvent(event_type=event_type, correlation=correlation, payload=payload)
         return await self.ask(workflow_id, body, event_id)
+
+    async def publish_event(
+        self,
+        event_type: str,
+        payload: Json,
+        *,
+        correlation: str = "",
+        broadcast: bool = False,
+        ttl_ms: int = 0,
+        event_id: str | None = None,
+    ) -> Receipt:
+        """Hand an event from outside to whoever waits for its type and value: the first of them, or everybody.
+
+        It is kept for `ttl_ms` (0 for a day) while nobody does. The receipt names no workflow.
+        """
+        body = req.PublishEvent(
+            event_type=event_type, correlation=correlation, payload=payload, ttl_ms=ttl_ms, broadcast=broadcast
+        )
+        return await self._send(REQUESTS, correlation_key(self._tenant, event_type, correlation), body, "", event_id)
 
     async def decide(
         self,

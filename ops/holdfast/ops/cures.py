@@ -104,9 +104,37 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "No step of the workflow's definition waits for events of that type.",
         "check the spelling; `holdfast definitions show NAME` shows what its wait steps wait for",
     ),
+    "event_not_allowed": (
+        "No step waits for the event, and the definition does not allow it to come early at this place (`events`).",
+        "send it again when the workflow waits for it: `holdfast show ID` says for what it waits",
+    ),
     "event_buffer_full": (
-        "The workflow already keeps as many events that no step waits for yet as it may.",
-        "`holdfast show ID`: is the workflow stuck before its wait step? Send the event again later",
+        "As many events that nobody waits for yet are kept as may be: by the workflow, or for the type and value.",
+        "`holdfast show ID` or `holdfast events waiting`: why does nobody wait? Send the event again later",
+    ),
+    "event_type_invalid": (
+        "The type of a published event has a form that is not allowed.",
+        "letters, digits and . _ : -, beginning with a letter or digit, at most 128 characters",
+    ),
+    "event_id_invalid": (
+        "The id of a published event, by which repeats are recognised, has a form that is not allowed.",
+        "1 to 256 printable characters",
+    ),
+    "correlation_too_long": (
+        "The correlation value of a published event is longer than any wait asks for.",
+        "use an id as correlation value, and put the rest into the payload",
+    ),
+    "ttl_invalid": (
+        "An event cannot be kept for that long while nobody waits for it.",
+        "a time to live is at most 30 days; 0 means one day",
+    ),
+    "event_addressed": (
+        "An event that was published for whoever waits names a workflow.",
+        "`holdfast signal ID TYPE` is for one workflow; leave the workflow id empty to publish",
+    ),
+    "handed_from_outside": (
+        "An event from outside claims that the engine has handed it to a wait.",
+        "leave `subscription_id` empty",
     ),
     "payload_too_large": (
         "A value is larger than what a workflow may carry.",

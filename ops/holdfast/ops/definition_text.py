@@ -91,7 +91,7 @@ def _does(step: Any) -> str:
         "agent": lambda: f"model {step['model']}" + (f" with {', '.join(step['tools'])}" if step["tools"] else ""),
         "tool": lambda: step["tool"] + (f", approved by {step['approved_by']}" if step["approved_by"] else ""),
         "approval": lambda: f"asks {' or '.join(step['roles'])} about {step['tool']}, {duration(step['timeout'])}",
-        "wait": lambda: f"{step['event']} for {step['correlation'] or 'anybody'}, {duration(step['timeout'])}",
+        "wait": lambda: f"{_awaited(step)}, {duration(step['timeout'])}",
         "sleep": lambda: _sleep(step),
         "choice": lambda: "; ".join(branch["when"] for branch in step["branches"]),
         "parallel": lambda: f"{', '.join(step['branches'])}: {step['join']} of them, {step['on_failure']}",
@@ -116,6 +116,11 @@ def _sleep(step: Any) -> str:
 
 def _timing(timing: Any) -> str:
     return f"{timing_words(Timing.model_validate(timing))}, {timing['overlap']}"
+
+
+def _awaited(step: Any) -> str:
+    several = step.get("events") or [{"event": step["event"], "correlation": step["correlation"]}]
+    return " or ".join(f"{one['event']} for {one['correlation'] or 'anybody'}" for one in several)
 
 
 def _exits(step: Any) -> Iterator[str]:

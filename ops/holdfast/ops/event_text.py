@@ -87,6 +87,18 @@ def _step(event: Any) -> str:
     return event.step if event.visit == 1 else f"{event.step} (visit {event.visit})"
 
 
+def _expected(event: e.WaitStarted) -> str:
+    others = [o for o in event.alternatives if isinstance(o, dict)] if isinstance(event.alternatives, list) else []
+    first: Any = {"event_type": event.event_type, "correlation": event.correlation}
+    return " or ".join(f"{one['event_type']} {brief(one['correlation'])}".rstrip() for one in (first, *others))
+
+
+def _received(event: e.EventReceived) -> str:
+    said = f"{event.event_type} {brief(event.correlation)}".rstrip()
+    published = {"first": ", published for whoever waits", "everyone": ", published for everybody who waits"}
+    return said + published.get(event.audience, "") + ("" if event.wait_id else ", kept: nobody waits for it yet")
+
+
 def _attempt(event: Any) -> str:
     return f", attempt {event.attempt}" if event.attempt > 1 else ""
 
@@ -162,10 +174,9 @@ _SAYS: Mapping[type[Record], Callable[[Any], str]] = {
     e.ApprovalRequested: lambda b: f"{_step(b)}: {b.tool} by {', '.join(b.roles)}, hash {short_hash(b.action_hash)}",
     e.ApprovalDecided: lambda b: f"{_step(b)}: {b.decision}" + (f": {brief(b.comment)}" if b.comment else ""),
     e.ApprovalExpired: lambda b: f"{_step(b)}: nobody decided in time",
-    e.WaitStarted: lambda b: f"{_step(b)}: {b.event_type} {brief(b.correlation)}, until {moment(b.expires_at_ms)}",
-    e.EventReceived: lambda b: (
-        f"{b.event_type} {brief(b.correlation)}" + ("" if b.wait_id else ", kept: nobody waits for it yet")
-    ),
+    e.WaitStarted: lambda b: f"{_step(b)}: {_expected(b)}, until {moment(b.expires_at_ms)}",
+    e.EventReceived: _received,
+    e.EarlyEventExpired: lambda b: f"{b.event_type} {brief(b.correlation)}: nobody waited for it in time",
     e.InputRejected: lambda b: f"{b.input_type}: {b.code}: {brief(b.message)}",
 }
 EVENT_TYPES = frozenset(_SAYS)
@@ -204,6 +215,7 @@ STYLES: Mapping[type[Record], str] = {
     e.ApprovalExpired: "red",
     e.WaitStarted: "cyan",
     e.EventReceived: "cyan",
+    e.EarlyEventExpired: "yellow",
     e.TimerScheduled: "cyan",
     e.InputRejected: "yellow",
 }

@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.ops.cures import Explanation
 from holdfast.streams.core.lint.approval_rules import APPROVAL_RULES
 from holdfast.streams.core.lint.company_rules import COMPANY_RULES
+from holdfast.streams.core.lint.event_rules import EVENT_RULES
 from holdfast.streams.core.lint.expression_rules import EXPRESSION_RULES
 from holdfast.streams.core.lint.form import FORM_RULES
 from holdfast.streams.core.lint.graph_rules import GRAPH_RULES
@@ -23,6 +24,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[Rule[Any]]]] = (
     ("Expressions", EXPRESSION_RULES),
     ("Tools", TOOL_RULES),
     ("Approvals", APPROVAL_RULES),
+    ("Events from outside", EVENT_RULES),
     ("Schemas, and definitions that are started", (*PART_RULES, *COMPANY_RULES)),
 )
 EVERY_RULE: tuple[Rule[Any], ...] = tuple(rule for _, rules in _CHAPTERS for rule in rules)

@@ -86,10 +86,16 @@ def _wait_matter(timeline: Timeline, visit: Visit, wait: Wait) -> Iterator[Matte
     yield Matter(
         kind="event",
         step=visit.step,
-        what=f"the event {wait.event_type}" + (f" for {wait.correlation}" if wait.correlation else ""),
+        what="the event " + " or ".join(_awaited(wait)),
         until_ms=wait.expires_at_ms or None,
         command=shlex.join([*command, "--data", "{}"]),
     )
+
+
+def _awaited(wait: Wait) -> list[str]:
+    events = [(wait.event_type, wait.correlation)]
+    events += [(one["event_type"], one["correlation"]) for one in wait.alternatives]
+    return [event_type + (f" for {value}" if value else "") for event_type, value in events]
 
 
 def _approval_matter(_timeline: Timeline, visit: Visit, approval: Approval) -> Iterator[Matter]:

@@ -244,6 +244,7 @@ class Teller:
                 wait_id=body.wait_id,
                 event_type=body.event_type,
                 correlation=body.correlation,
+                alternatives=_alternatives(body),
                 started_at_ms=meta.recorded_at_ms,
                 expires_at_ms=body.expires_at_ms,
             ),
@@ -287,8 +288,12 @@ class Teller:
                 if isinstance(item, Wait) and item.wait_id == body.wait_id:
                     item.status, item.received_at_ms = "received", meta.recorded_at_ms
                     item.received_from, item.source_id = meta.actor_id, body.source_id
+                    item.received_type = body.event_type
                     return
         self._note(meta, "kept", body.event_type, "", body.correlation)
+
+    def _early_expired(self, body: e.EarlyEventExpired, meta: EventMeta) -> None:
+        self._note(meta, "expired", body.event_type, "", body.correlation)
 
     def _late(self, body: e.LateResultRecorded, meta: EventMeta) -> None:
         self._note(meta, "late", body.report_type, "", f"attempt {body.attempt} of {body.effect_key}")
@@ -304,6 +309,11 @@ class Teller:
             kind=kind, at_ms=meta.recorded_at_ms, what=what, code=code, message=message, actor=meta.actor_id
         )
         self.timeline.story.append(notice)
+
+
+def _alternatives(body: e.WaitStarted) -> list[dict[str, str]]:
+    told = body.alternatives if isinstance(body.alternatives, list) else []
+    return [{name: str(value) for name, value in one.items()} for one in told if isinstance(one, dict)]
 
 
 # What somebody, or a limit, does to the whole workflow.
@@ -347,6 +357,7 @@ _TAKES: Mapping[type[Record], Callable[[Teller, Any, EventMeta], None]] = {
     e.ApprovalDecided: Teller._approval_decided,
     e.ApprovalExpired: Teller._approval_expired,
     e.EventReceived: Teller._event_received,
+    e.EarlyEventExpired: Teller._early_expired,
     e.LateResultRecorded: Teller._late,
     e.InputRejected: Teller._refused,
 }

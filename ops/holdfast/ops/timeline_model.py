@@ -55,17 +55,22 @@ class Call:
 
 @dataclass(kw_only=True)
 class Wait:
-    """A wait for an event from outside. `status` is open, received or ended (without the event)."""
+    """A wait for an event from outside. `status` is open, received or ended (without the event).
+
+    `alternatives` are further events, each `{event_type, correlation}`, of which the first one ends the wait.
+    """
 
     type: str = "wait"
     wait_id: str
     event_type: str
     correlation: str
+    alternatives: list[dict[str, str]] = field(default_factory=list)
     started_at_ms: int
     expires_at_ms: int
     status: str = "open"
     received_at_ms: int | None = None
     received_from: str = ""
+    received_type: str = ""
     source_id: str = ""
 
 
@@ -193,7 +198,10 @@ class Visit:
 
 @dataclass(kw_only=True)
 class Notice:
-    """Something beside the steps. `kind` is refused, late, kept (an event nobody waits for yet) or act (somebody's)."""
+    """Something beside the steps.
+
+    `kind` is refused, late, kept (an event nobody waits for yet), expired (one that was given up) or act (somebody's).
+    """
 
     type: str = "notice"
     kind: str

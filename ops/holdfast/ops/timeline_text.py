@@ -126,6 +126,7 @@ def _notice(notice: Notice) -> Line:
         "refused": f"refused {notice.what}",
         "late": "late report",
         "kept": f"event {notice.what}",
+        "expired": f"event {notice.what}",
         "act": notice.what,
     }[notice.kind]
     detail = {
@@ -133,6 +134,7 @@ def _notice(notice: Notice) -> Line:
         "refused": f"from {notice.actor}: {notice.code}: {brief(notice.message)}",
         "late": f"{notice.what}, {notice.message}: recorded, changes nothing",
         "kept": f"{brief(notice.message)} from {notice.actor}: kept, nobody waited for it yet".lstrip(),
+        "expired": f"{brief(notice.message)} given up: nobody waited for it in time".lstrip(),
     }[notice.kind]
     return Line(at_ms=notice.at_ms, took_ms=None, depth=0, what=what, detail=detail, style="yellow")
 
@@ -202,6 +204,11 @@ def _outcome(attempt: Attempt, now_ms: int) -> str:
     return f"{attempt.error_class}: {brief(attempt.error_message)}{again}"
 
 
+def awaited_types(wait: Wait) -> list[str]:
+    """The types of the events that end a wait."""
+    return [wait.event_type, *(one["event_type"] for one in wait.alternatives)]
+
+
 def _wait(wait: Wait, now_ms: int) -> Iterator[Line]:
     about = [wait.correlation] if wait.correlation else []
     if wait.status == "received":
@@ -214,7 +221,7 @@ def _wait(wait: Wait, now_ms: int) -> Iterator[Line]:
         at_ms=wait.started_at_ms,
         took_ms=None if wait.received_at_ms is None else wait.received_at_ms - wait.started_at_ms,
         depth=1,
-        what=f"event {wait.event_type}",
+        what=f"event {wait.received_type or ' or '.join(awaited_types(wait))}",
         detail="; ".join(about),
         style="cyan" if wait.status == "open" else "",
     )

@@ -7,11 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from holdfast.projections.rows import EVENT_COLUMNS, PROMOTED, REJECTION_COLUMNS, Place, Row, event_row, rejection_row
+from holdfast.projections.rows import (
+    EVENT_COLUMNS,
+    EXPIRED_COLUMNS,
+    PROMOTED,
+    REJECTION_COLUMNS,
+    Place,
+    Row,
+    event_row,
+    expired_row,
+    rejection_row,
+)
 from holdfast.schemas import topics
 from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.ids import workflow_key
-from holdfast.schemas.results import RequestRejected
+from holdfast.schemas.results import EventExpired, RequestRejected
 
 ROWS_LIMIT = 10_000
 BYTES_LIMIT = 8 << 20
@@ -91,6 +101,7 @@ class Batch:
     def __init__(self, topic_prefix: str) -> None:
         self.events = Rows(table="events", columns=EVENT_COLUMNS)
         self.rejections = Rows(table="request_rejections", columns=REJECTION_COLUMNS)
+        self.expired = Rows(table="expired_events", columns=EXPIRED_COLUMNS)
         self.dead_letters = Rows(table="dead_letters", columns=DEAD_LETTER_COLUMNS)
         self.positions: dict[tuple[str, int], int] = {}
         self.records = 0
@@ -105,7 +116,7 @@ class Batch:
     @property
     def tables(self) -> tuple[Rows, ...]:
         """The tables in the order in which they are to be written: what went wrong comes first."""
-        return (self.dead_letters, self.rejections, self.events)
+        return (self.dead_letters, self.rejections, self.expired, self.events)
 
     def add(self, records: Sequence[KafkaRecord]) -> None:
         """Add records of one (topic, partition), in order."""
@@ -142,6 +153,8 @@ class Batch:
         message = decode(record.value)
         if isinstance(message.body, RequestRejected):
             self.rejections.add(rejection_row(message.meta, message.body, _place(record)), record)
+        elif isinstance(message.body, EventExpired):
+            self.expired.add(expired_row(message.meta, message.body, _place(record)), record)
         elif type(message.body) not in topics.RESULTS.records:
             raise DecodeError("unexpected_type", f"{type(message.body).__name__} is not a result")
         # Endings are copies of journal events, which have their rows already.

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from holdfast.schemas import events
+from holdfast.schemas import events, jsontext
 from holdfast.schemas.chain import event_hash
 from holdfast.schemas.codec import payload_of
 from holdfast.schemas.record import EventMeta, Message, Record
-from holdfast.schemas.results import RequestRejected
+from holdfast.schemas.results import EventExpired, RequestRejected
 
 Row = list[Any]
 
@@ -249,9 +249,20 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.ApprovalDecided: _mapped(*_STEP, "approval_id", "decision", "action_hash", payload=("comment",)),
     events.ApprovalExpired: _mapped(*_STEP, "approval_id", expires_at_ms="due_at"),
     events.WaitStarted: _mapped(
-        *_STEP, "wait_id", expires_at_ms="due_at", payload=("event_type", "correlation"), says={"status": "waiting"}
+        *_STEP,
+        "wait_id",
+        expires_at_ms="due_at",
+        payload=("event_type", "correlation", "alternatives"),
+        says={"status": "waiting"},
     ),
-    events.EventReceived: _mapped("wait_id", event_type="kind", payload=("correlation", "source_id", "payload")),
+    events.EventReceived: _mapped(
+        "wait_id",
+        event_type="kind",
+        audience="decision",
+        expires_at_ms="due_at",
+        payload=("correlation", "source_id", "payload"),
+    ),
+    events.EarlyEventExpired: _mapped(event_type="kind", payload=("correlation", "source_id")),
     events.InputRejected: _mapped(
         code="error_class", message="error_message", input_type="kind", payload=("input_id",)
     ),
@@ -327,6 +338,40 @@ def rejection_row(meta: EventMeta, body: RequestRejected, place: Place) -> Row:
         body.message,
         body.request_type,
         body.request_id,
+        place.topic,
+        place.partition,
+        place.offset,
+    ]
+
+
+EXPIRED_COLUMNS: tuple[str, ...] = (
+    "tenant",
+    "event_id",
+    "event_type",
+    "correlation",
+    "source_id",
+    "correlation_id",
+    "payload",
+    "published_at",
+    "expires_at",
+    "repeats",
+    *PLACE_COLUMNS,
+)
+
+
+def expired_row(meta: EventMeta, body: EventExpired, place: Place) -> Row:
+    """The row of a published event that nobody waited for, in the order of EXPIRED_COLUMNS."""
+    return [
+        meta.tenant,
+        meta.event_id,
+        body.event_type,
+        body.correlation,
+        body.source_id,
+        meta.correlation_id,
+        jsontext.dumps(body.payload),
+        body.published_at_ms,
+        body.expires_at_ms,
+        body.repeats,
         place.topic,
         place.partition,
         place.offset,

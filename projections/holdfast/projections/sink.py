@@ -246,7 +246,7 @@ class Sink:
 
 def _empty(store: Store) -> None:
     """Truncate every table that is made from journal events."""
-    kept = ("schema_migrations", "request_rejections", "dead_letters")
+    kept = ("schema_migrations", "request_rejections", "expired_events", "dead_letters")
     tables = store.query(
         "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'"
         " AND name NOT IN {kept:Array(String)}",

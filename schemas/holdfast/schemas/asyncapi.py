@@ -143,7 +143,7 @@ def _message(topic: Topic, record: type[Record]) -> dict[str, Any]:
         "payload": {"schemaFormat": AVRO_FORMAT, "schema": {"$ref": f"{AVRO_FOLDER}/{schema.path}"}},
         "bindings": {
             "kafka": {
-                "key": {"type": "string", "description": topic.key},
+                "key": {"type": "string", "description": topic.key_for(record)},
                 "schemaIdLocation": "payload",
                 "schemaIdPayloadEncoding": "confluent",
                 "schemaLookupStrategy": "RecordNameStrategy",

@@ -341,6 +341,7 @@ class WaitStarted(Record):
     event_type: str
     correlation: str
     expires_at_ms: int
+    alternatives: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +353,17 @@ class EventReceived(Record):
     source_id: str
     payload: Json
     wait_id: str
+    audience: str = ""
+    expires_at_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyEventExpired(Record):
+    """An event from outside was given up: nobody waited for it in time."""
+
+    event_type: str
+    correlation: str
+    source_id: str
 
 
 @dataclass(frozen=True, kw_only=True)

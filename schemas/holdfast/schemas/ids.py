@@ -11,6 +11,10 @@ TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 WORKFLOW_ID_LENGTH = 128
 WORKFLOW_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{WORKFLOW_ID_LENGTH - 1}}}")
 SHORTENED_PARENT_LENGTH = 64
+EVENT_TYPE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+EVENT_TYPE = re.compile(EVENT_TYPE_PATTERN)
+EVENT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+CORRELATION_LENGTH = 1_024
 
 
 def workflow_key(tenant: str, workflow_id: str) -> str:
@@ -24,6 +28,27 @@ def split_key(key: str) -> tuple[str, str]:
     if not slash or not TENANT.fullmatch(tenant) or not WORKFLOW_ID.fullmatch(workflow_id):
         raise ValueError(f"{key!r} is not a workflow key of the form tenant/workflow_id")
     return tenant, workflow_id
+
+
+def correlation_key(tenant: str, event_type: str, correlation: str) -> str:
+    """The record key of everything about events of one type and value: `tenant/event type/value`."""
+    return f"{tenant}/{event_type}/{correlation}"
+
+
+def split_correlation_key(key: str) -> tuple[str, str, str]:
+    """The inverse of `correlation_key`: neither a tenant nor an event type has a slash."""
+    tenant, event_type, correlation = key.split("/", 2)
+    return tenant, event_type, correlation
+
+
+def subscription_id(workflow_id: str, wait_id: str, started_at_ms: int) -> str:
+    """Identity of one wait of one workflow, also among workflows that bore the same id one after the other."""
+    return f"{workflow_id}/{wait_id}/{started_at_ms}"
+
+
+def subscriber(subscription_id: str) -> str:
+    """The workflow that a subscription belongs to."""
+    return subscription_id.partition("/")[0]
 
 
 def derived_id(*parts: str | int) -> str:

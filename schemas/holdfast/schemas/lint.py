@@ -46,6 +46,7 @@ FOLDERS: Mapping[str, str] = {
     "task": "tasks",
     "result": "results",
     "definition": "definitions",
+    "correlation": "correlations",
     "state": "state",
 }
 META = "holdfast.v1.EventMeta"

@@ -33,6 +33,20 @@ class DeliverEvent(Record):
     event_type: str
     correlation: str
     payload: Json
+    subscription_id: str = ""
+    source_id: str = ""
+    broadcast: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishEvent(Record):
+    """Hand an event from outside to whoever waits for its type and value."""
+
+    event_type: str
+    correlation: str
+    payload: Json
+    ttl_ms: int
+    broadcast: bool
 
 
 @dataclass(frozen=True, kw_only=True)

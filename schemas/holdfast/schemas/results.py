@@ -5,7 +5,7 @@ Each class mirrors the newest version of its `.avsc` in `avro/results/`; the fie
 
 from dataclasses import dataclass
 
-from holdfast.schemas.record import Record
+from holdfast.schemas.record import Json, Record
 
 NAMESPACE = "holdfast.result.v1"
 
@@ -27,3 +27,16 @@ class WorkflowStatus(Record):
     status: str
     step: str
     updated_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventExpired(Record):
+    """A published event was given up: nobody waited for it in time."""
+
+    event_type: str
+    correlation: str
+    source_id: str
+    payload: Json
+    published_at_ms: int
+    expires_at_ms: int
+    repeats: int

@@ -1,11 +1,11 @@
-"""Rows of the orchestrator's table. A cache of the journal.
+"""Rows of the tables: workflows, a cache of the journal; and what the correlator keeps.
 
 Each class mirrors the newest version of its `.avsc` in `avro/state/`; the field docs stand there.
 """
 
 from dataclasses import dataclass
 
-from holdfast.schemas.record import Record
+from holdfast.schemas.record import Json, Record
 
 NAMESPACE = "holdfast.state.v1"
 
@@ -30,3 +30,32 @@ class PartitionRow(Record):
 
     inbox_offset: int
     journal_offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionRow(Record):
+    """One open subscription; its key says which."""
+
+    input_offset: int
+    due_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRow(Record):
+    """One published event and its fate; its key says which."""
+
+    input_offset: int
+    due_at_ms: int
+    place: int
+    status: str
+    handed_to: str
+    told: int
+    repeats: int
+    payload: Json
+    broadcast: bool
+    published_at_ms: int
+    expires_at_ms: int
+    correlation_id: str
+    traceparent: str
+    actor_kind: str
+    actor_id: str

@@ -8,13 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from holdfast.schemas import definitions, events, reports, requests, results, state, tasks
+from holdfast.schemas import correlations, definitions, events, reports, requests, results, state, tasks
 from holdfast.schemas.codec import record_types
+from holdfast.schemas.keys import CORRELATED
 from holdfast.schemas.record import Record
 
 DAY_MS = 86_400_000
 DEFAULT_PREFIX = "holdfast."
 DEFAULT_PARTITIONS = 4
+WORKFLOW_KEY = "tenant/workflow_id"
+CORRELATION_KEY = "tenant/event type/value"
+_OTHER_KEYS: Mapping[type[Record], str] = {
+    **dict.fromkeys(CORRELATED, CORRELATION_KEY),
+    state.PartitionRow: "NUL, partition",
+}
 
 
 def _records_of(*modules: object) -> tuple[type[Record], ...]:
@@ -26,8 +33,9 @@ def _records_of(*modules: object) -> tuple[type[Record], ...]:
 class Topic:
     """One topic.
 
-    `name` is without the prefix; `key` says what the record key is; `co_partitioned` topics share one partition
-    count and murmur2; `retention_ms` of -1 keeps records for ever; `config` is further topic configuration.
+    `name` is without the prefix; `key` says what the record key is, of all records but those that have their own
+    (`key_for`); `co_partitioned` topics share one partition count and murmur2; `retention_ms` of -1 keeps records for
+    ever; `config` is further topic configuration.
     """
 
     name: str
@@ -41,6 +49,10 @@ class Topic:
     retention_ms: int = -1
     config: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def key_for(self, record: type[Record]) -> str:
+        """What the key of a record of that type is."""
+        return _OTHER_KEYS.get(record, self.key)
+
     def partitions(self, count: int) -> int:
         """Number of partitions, given the count for topics keyed by workflow."""
         return count if self.co_partitioned else 1
@@ -51,7 +63,6 @@ class Topic:
         return {"cleanup.policy": self.cleanup, **retention, **self.config}
 
 
-WORKFLOW_KEY = "tenant/workflow_id"
 ENDINGS = (events.WorkflowCompleted, events.WorkflowFailed, events.WorkflowCancelled)
 
 REQUESTS = Topic(
@@ -66,8 +77,8 @@ REQUESTS = Topic(
 INBOX = Topic(
     name="inbox",
     key=WORKFLOW_KEY,
-    records=_records_of(requests, reports),
-    producers=("ingress", "executors", "timers"),
+    records=tuple(record for record in _records_of(requests, reports) if record is not requests.PublishEvent),
+    producers=("ingress", "correlator", "executors", "timers"),
     consumers=("orchestrator",),
     purpose="The one ordered input of each workflow; the broker's append time is the only clock.",
     retention_ms=14 * DAY_MS,
@@ -111,10 +122,10 @@ GRANTS = Topic(
 RESULTS = Topic(
     name="results",
     key=WORKFLOW_KEY,
-    records=(*ENDINGS, results.RequestRejected),
-    producers=("orchestrator", "ingress"),
+    records=(*ENDINGS, results.RequestRejected, results.EventExpired),
+    producers=("orchestrator", "ingress", "correlator"),
     consumers=("downstream systems", "sink"),
-    purpose="How workflows ended, and requests that were refused.",
+    purpose="How workflows ended, requests that were refused, and published events that nobody waited for.",
     retention_ms=30 * DAY_MS,
 )
 STATUS = Topic(
@@ -145,16 +156,37 @@ DEAD_LETTERS = Topic(
     purpose="Records that nobody could read, untouched, with x-dlq-* headers that say where they stood and why.",
     retention_ms=90 * DAY_MS,
 )
+# A zombie's stale row must not erase a newer one before recovery has seen both.
+_ROWS = MappingProxyType({"min.compaction.lag.ms": str(DAY_MS), "segment.ms": str(DAY_MS)})
 CHANGELOG = Topic(
     name="orchestrator-state-changelog",
     key=WORKFLOW_KEY,
-    records=_records_of(state),
+    records=(state.WorkflowRow, state.PartitionRow),
     producers=("orchestrator",),
     consumers=("orchestrator",),
     purpose="The orchestrator's rows: a cache of the journal.",
     cleanup="compact",
-    # A zombie's stale row must not erase a newer one before recovery has seen both.
-    config=MappingProxyType({"min.compaction.lag.ms": str(DAY_MS), "segment.ms": str(DAY_MS)}),
+    config=_ROWS,
+)
+CORRELATIONS = Topic(
+    name="correlations",
+    key=CORRELATION_KEY,
+    records=(*_records_of(correlations), requests.PublishEvent),
+    producers=("orchestrator", "ingress", "timers"),
+    consumers=("correlator",),
+    purpose="The one ordered input of the correlator: who waits for what, and events for whoever waits.",
+    retention_ms=14 * DAY_MS,
+    config=MappingProxyType({"message.timestamp.type": "LogAppendTime"}),
+)
+CORRELATOR_CHANGELOG = Topic(
+    name="orchestrator-correlations-changelog",
+    key="s or e, id of the subscription or event, NUL, tenant/event type/value",
+    records=(state.SubscriptionRow, state.EventRow, state.PartitionRow),
+    producers=("correlator",),
+    consumers=("correlator", "holdfast events"),
+    purpose="The correlator's rows: open subscriptions, and published events with their fate.",
+    cleanup="compact",
+    config=_ROWS,
 )
 
 TOPICS: tuple[Topic, ...] = (
@@ -169,4 +201,6 @@ TOPICS: tuple[Topic, ...] = (
     DEFINITIONS,
     DEAD_LETTERS,
     CHANGELOG,
+    CORRELATIONS,
+    CORRELATOR_CHANGELOG,
 )

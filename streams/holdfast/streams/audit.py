@@ -1,26 +1,27 @@
 """Checking a running or stopped engine from outside, from its topics alone.
 
 The journal is folded from zero and compared with the rows on the changelog (I6); every recorded intent must have its
-task, and every task its intent; every letter that one workflow owes another must stand in the inbox.
+task, and every task its intent; every letter that one workflow owes another must stand in the inbox; every open wait
+must have its subscription, and no event may end two waits.
 """
 
-from collections.abc import AsyncIterator
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from holdfast.schemas import events as e
 from holdfast.schemas import tasks as t
 from holdfast.schemas.codec import DecodeError, decode
+from holdfast.schemas.ids import split_correlation_key
 from holdfast.schemas.record import Record
 from holdfast.schemas.topics import CHANGELOG, INBOX, JOURNAL, TASKS_MODEL, TASKS_TOOL
 from holdfast.streams.audit_letters import Letter, Letters, Place
+from holdfast.streams.core.correlator.entries import Subscription
+from holdfast.streams.core.subscriptions import subscriptions
+from holdfast.streams.correlator.reading import read_entries
+from holdfast.streams.reading import all_records
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import PARTITION_ROW_KEY, Row, load_row
-
-POLL_MS = 500
 
 Intent = tuple[str, str, int]
 """What an executor is asked for: the effect key, call or lookup, and the number of the attempt or of the search."""
@@ -34,7 +35,10 @@ class Comparison:
     journal folds to; `journal_events` counts each (workflow, sequence) once, `repeats` the events beyond that;
     `tasks_missing` and `tasks_unexpected` are intents without a task and the reverse;
     `letters_missing` are owed and were not sent, `letters_unexpected` (receiver, id) were sent and never owed, and
-    `starts_unanswered` led to no workflow and to no refusal.
+    `starts_unanswered` led to no workflow and to no refusal;
+    `events_doubled` are (type, value, id) of published events that ended more than one wait; `subscriptions_missing`
+    and `subscriptions_unexpected` are (subscription, type, value) of open waits that the correlator does not know of,
+    and the reverse.
     """
 
     rows: dict[str, Row] = field(repr=False)
@@ -47,10 +51,13 @@ class Comparison:
     letters_missing: tuple[Letter, ...] = ()
     letters_unexpected: tuple[Place, ...] = ()
     starts_unanswered: tuple[Letter, ...] = ()
+    events_doubled: tuple[tuple[str, str, str], ...] = ()
+    subscriptions_missing: tuple[tuple[str, str, str], ...] = ()
+    subscriptions_unexpected: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def whole(self) -> bool:
-        """True if nothing is missing, doubled or different."""
+        """True if nothing is missing, doubled or different, but for what the correlator is being told now."""
         return not any(
             (
                 self.rows_differ,
@@ -60,8 +67,14 @@ class Comparison:
                 self.letters_missing,
                 self.letters_unexpected,
                 self.starts_unanswered,
+                self.events_doubled,
             )
         )
+
+    @property
+    def correlated(self) -> bool:
+        """True if the correlator knows of every wait that is open, and of no other. It hears of them a moment later."""
+        return not self.subscriptions_missing and not self.subscriptions_unexpected
 
 
 async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
@@ -70,6 +83,7 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
     Raises Kafka errors, and DecodeError if a journal event or a row cannot be read.
     """
     tail, intents, letters, events, read = Tail(), _Intents(), Letters(), 0, 0
+    taken = Counter[tuple[str, str, str]]()
     async for record in all_records(bootstrap, topic_prefix + JOURNAL.name):
         message = decode(record.value)
         before = _folded(tail, record.key)
@@ -80,6 +94,8 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
             intents.take(record.key, message.body)
             if record.key not in tail.cut_short:
                 letters.take_state(tail.rows[record.key].state)
+            if isinstance(message.body, e.EventReceived) and message.body.audience == "first":
+                taken[message.body.event_type, message.body.correlation, message.body.source_id] += 1
     rows: dict[str, Row] = {}
     async for record in all_records(bootstrap, topic_prefix + CHANGELOG.name):
         if record.key != PARTITION_ROW_KEY and record.value is not None:
@@ -94,6 +110,12 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
     async for record in all_records(bootstrap, topic_prefix + INBOX.name):
         with suppress(DecodeError):  # those are dead letters
             letters.take_input(decode(record.value))
+    known = {
+        (key.name, *split_correlation_key(key.at.decode())[1:])
+        for key, entry in (await read_entries(bootstrap, topic_prefix)).items()
+        if isinstance(entry, Subscription)
+    }
+    wanted = {place for row in rows.values() for place in subscriptions(row.state)}
     refolded = {key.decode(): row for key, row in tail.rows.items()}
     return Comparison(
         rows=rows,
@@ -108,6 +130,9 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
         letters_missing=letters.missing,
         letters_unexpected=letters.unexpected,
         starts_unanswered=letters.unanswered,
+        events_doubled=tuple(sorted(event for event, count in taken.items() if count > 1)),
+        subscriptions_missing=tuple(sorted(wanted - known)),
+        subscriptions_unexpected=tuple(sorted(known - wanted)),
     )
 
 
@@ -151,23 +176,3 @@ def _task_identity(body: Record) -> Intent:
         return body.effect_key, "lookup", body.lookup
     assert isinstance(body, t.RunModelCall | t.RunToolCall)
     return body.effect_key, "call", body.attempt
-
-
-async def all_records(bootstrap: str, topic: str) -> AsyncIterator[Any]:
-    """The records of a topic up to its present end. Raises Kafka errors."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        numbers = await consumer._client.fetch_all_metadata()
-        partitions = [TopicPartition(topic, n) for n in sorted(numbers.partitions_for_topic(topic) or ())]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        open_partitions = set(partitions)
-        while open_partitions:
-            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                for record in records:
-                    yield record
-            open_partitions = {tp for tp in open_partitions if await consumer.position(tp) < ends[tp]}
-    finally:
-        await consumer.stop()

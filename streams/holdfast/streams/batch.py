@@ -16,8 +16,10 @@ from holdfast.streams.outbound import Outbound
 from holdfast.streams.row_table import RowTable
 from holdfast.streams.rows import Row, encode_row
 
-PLACED_BY_KEY = frozenset({topics.TASKS_MODEL.name, topics.TASKS_TOOL.name, topics.GRANTS.name, topics.INBOX.name})
-"""Topics whose records are not about the workflow of the input: tasks spread, letters go to another workflow."""
+PLACED_BY_KEY = frozenset(
+    topic.name for topic in (topics.TASKS_MODEL, topics.TASKS_TOOL, topics.GRANTS, topics.INBOX, topics.CORRELATIONS)
+)
+"""Topics whose records do not stand under the key of the input: tasks spread, letters go to others."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,6 @@ class BatchFolder:
         rows = {}
         for partition, inbox_offset in batch.folded.items():
             journaled = [offsets[p] for p, _ in batch.events if batch.records[p].partition == partition]
-            before = self._table.partition_row(partition).journal_offset
+            before = self._table.store.partition_row(partition).journal_offset
             rows[partition] = PartitionRow(inbox_offset=inbox_offset, journal_offset=max(journaled, default=before))
         return rows

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from holdfast.schemas import chain, topics
+from holdfast.schemas import correlations as c
 from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
@@ -21,6 +22,7 @@ from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.pending import calls_owed, calls_under_way, letters_owed, task_for
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.state import WorkflowState
+from holdfast.streams.core.subscriptions import Told, closed, opened, subscriptions, waiting_run
 from holdfast.streams.outbound import (
     SOURCE,
     Outbound,
@@ -31,6 +33,7 @@ from holdfast.streams.outbound import (
     outbound_record,
     rejection_record,
     status_record,
+    subscription_record,
 )
 from holdfast.streams.rows import Row, state_json
 
@@ -76,6 +79,8 @@ class Driver:
         and the events that a decision on this very record appended before a crash cut it short.
         """
         state = row.state if row is not None else None
+        if _handed_in_vain(state, message.body):
+            return self._given_back(row, message, offset, now_ms)
         definition = self._definition_for(state, message.body)
         if definition is None:
             name = getattr(message.body, "definition_hash", "") or (state.definition_hash if state else "")
@@ -130,6 +135,25 @@ class Driver:
     def _candidate(self, body: Record) -> CompiledDefinition | None:
         return self._definitions(body.definition_hash) if isinstance(body, req.MigrateWorkflow) else None
 
+    def _given_back(self, row: Row | None, message: Message[Record], offset: int, now_ms: int) -> Outcome:
+        """A published event came to a wait that is over: the correlator hears so again, and hands it to another.
+
+        If the wait took this very event, the correlator was told that before, and ignores this.
+        """
+        body = message.body
+        assert isinstance(body, req.DeliverEvent)
+        answer = c.SubscriptionClosed(
+            event_type=body.event_type,
+            correlation=body.correlation,
+            subscription_id=body.subscription_id,
+            source_id="",
+        )
+        cause = Cause.of(replace(message.meta, cause_id=message.meta.event_id, recorded_at_ms=now_ms))
+        return Outcome(
+            row=changed(row, inbox_offset=offset) if row is not None else None,
+            outbound=(subscription_record(cause, answer, message.meta.event_id),),
+        )
+
     def _refused(
         self, row: Row | None, message: Message[Record], refused: Rejection, offset: int, now_ms: int
     ) -> Outcome:
@@ -180,6 +204,8 @@ class Driver:
         outbound = [*results, *_tasks(before, after, definition, cause, last_id)]
         outbound += _stops(before, after, decision.events, cause, last_id)
         outbound += _letters(before, after, cause, last_id)
+        told: tuple[Told, ...] = (*opened(before, after), *closed(before, after, decision.events))
+        outbound += [subscription_record(cause, body, last_id) for body in told]
         if before is None or before.status is not after.status:
             outbound.append(status_record(after, cause, last_id))
         new_row = Row(
@@ -192,8 +218,11 @@ class Driver:
         )
         return Outcome(row=new_row, journal=tuple(journal), outbound=tuple(outbound))
 
-    def owed(self, row: Row) -> tuple[Outbound, ...]:
-        """Everything that others should have about a workflow: what to send again after a recovery."""
+    def owed(self, row: Row, ended: Sequence[c.SubscriptionClosed] = ()) -> tuple[Outbound, ...]:
+        """Everything that others should have about a workflow: what to send again after a recovery.
+
+        `ended` are the waits that were over by then and that the correlator may not have heard of.
+        """
         definition = self._definitions(row.state.definition_hash)
         if definition is None:
             return ()
@@ -210,7 +239,21 @@ class Driver:
             correlation_id=state.correlation_id,
             traceparent=state.traceparent,
         )
-        return (*_tasks(None, state, definition, cause, ""), *_letters(None, state, cause, ""))
+        told: tuple[Told, ...] = (*ended, *subscriptions(state).values())
+        return (
+            *_tasks(None, state, definition, cause, ""),
+            *_letters(None, state, cause, ""),
+            *(subscription_record(cause, body, "") for body in told),
+        )
+
+
+def _handed_in_vain(state: WorkflowState | None, body: Record) -> bool:
+    """True for a published event whose wait is over, or whose workflow is not there any more."""
+    return (
+        isinstance(body, req.DeliverEvent)
+        and bool(body.subscription_id)
+        and waiting_run(state, body.subscription_id) is None
+    )
 
 
 def _cause(meta: EventMeta, definition: CompiledDefinition, now_ms: int) -> Cause:

@@ -1,15 +1,20 @@
-"""Ingress: checks requests, pins definitions, writes the inbox. Keeps no state: repeats are the fold's to notice."""
+"""Ingress: checks requests, pins definitions, writes the inbox, or `correlations` for events for whoever waits.
+
+Keeps no state: repeats are the fold's and the correlator's to notice.
+"""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from holdfast.schemas import ids, topics
+from holdfast.schemas import ids, jsontext, topics
 from holdfast.schemas.codec import encode
 from holdfast.schemas.headers import cloud_event
+from holdfast.schemas.keys import key_of
 from holdfast.schemas.record import EventMeta, Message, Record
-from holdfast.schemas.requests import StartWorkflow
+from holdfast.schemas.requests import DeliverEvent, PublishEvent, StartWorkflow
+from holdfast.streams.core.inputs.events import PAYLOAD_LIMIT_BYTES
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.dead_letters import poison_record
 from holdfast.streams.definitions import DefinitionReader
@@ -18,6 +23,7 @@ from holdfast.streams.faustkit.send import Outgoing
 from holdfast.streams.outbound import rejection_record
 
 SOURCE = "/holdfast/ingress"
+TTL_LIMIT_MS = 30 * 86_400_000
 _REQUEST_TYPES = frozenset(topics.REQUESTS.records)
 
 
@@ -50,7 +56,8 @@ class Admission:
         if isinstance(admitted, Rejection):
             return self._refuse(message, value, admitted)
         meta, body = admitted.meta, admitted.body
-        return self._outgoing(topics.INBOX, message.partition, body, meta)
+        topic = topics.CORRELATIONS if isinstance(body, PublishEvent) else topics.INBOX
+        return self._outgoing(topic, message.partition, body, meta)
 
     def _check(self, value: Message[Record]) -> Message[Record] | Rejection:
         meta, body = value.meta, value.body
@@ -58,8 +65,12 @@ class Admission:
             return reject("not_a_request", record_type=type(body).__name__)
         if not ids.TENANT.fullmatch(meta.tenant):
             return reject("tenant_invalid", tenant=meta.tenant)
+        if isinstance(body, PublishEvent):
+            return _refusal_of_published(meta, body) or value
         if not ids.WORKFLOW_ID.fullmatch(meta.workflow_id):
             return reject("workflow_id_invalid", workflow_id=meta.workflow_id)
+        if isinstance(body, DeliverEvent) and body.subscription_id:
+            return reject("handed_from_outside", subscription_id=body.subscription_id)
         if isinstance(body, StartWorkflow):
             if body.parent_id:
                 return reject("started_as_child", parent=body.parent_id)
@@ -76,6 +87,21 @@ class Admission:
         return Outgoing(topic, message.partition, record.key, record.value, record.headers)
 
     def _outgoing(self, topic: topics.Topic, partition: int, body: Record, meta: EventMeta) -> Outgoing:
-        key = ids.workflow_key(meta.tenant, meta.workflow_id).encode()
-        headers = cloud_event(body, meta, SOURCE)
+        key, headers = key_of(meta, body).encode(), cloud_event(body, meta, SOURCE)
         return Outgoing(self.topic_prefix + topic.name, partition, key, encode(body, meta), headers)
+
+
+def _refusal_of_published(meta: EventMeta, body: PublishEvent) -> Rejection | None:
+    if meta.workflow_id:
+        return reject("event_addressed", workflow_id=meta.workflow_id)
+    if not ids.EVENT_ID.fullmatch(meta.event_id):
+        return reject("event_id_invalid", event_id=meta.event_id)
+    if not ids.EVENT_TYPE.fullmatch(body.event_type):
+        return reject("event_type_invalid", event_type=body.event_type)
+    if (length := len(body.correlation)) > ids.CORRELATION_LENGTH:
+        return reject("correlation_too_long", limit=ids.CORRELATION_LENGTH, length=length)
+    if not 0 <= body.ttl_ms <= TTL_LIMIT_MS:
+        return reject("ttl_invalid", limit=TTL_LIMIT_MS, ttl_ms=body.ttl_ms)
+    if (size := len(jsontext.dumps(body.payload).encode())) > PAYLOAD_LIMIT_BYTES:
+        return reject("payload_too_large", limit=PAYLOAD_LIMIT_BYTES, size=size)
+    return None

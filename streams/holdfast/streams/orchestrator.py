@@ -1,13 +1,13 @@
-"""The orchestrator worker: ingress, fold and timers in one Faust application.
+"""The orchestrator worker: ingress, fold, correlator and timers in one Faust application.
 
-Commit order of a batch: journal and everything it leads to, awaited; then rows, awaited; then memory and timers; then
-the acknowledgement. So "row durable" implies "its records durable", and "offset committed" implies "row durable".
+Commit order of a batch of the fold: journal and everything it leads to, awaited; then rows, awaited; then memory and
+timers; then the acknowledgement. So "row durable" implies "its records durable", and "offset committed" implies "row
+durable". The correlator has its own order (`correlator/agent.py`).
 """
 
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from holdfast.schemas import topics
 from holdfast.schemas.codec import encode
 from holdfast.streams.batch import BatchFolder
 from holdfast.streams.broker_wait import BROKER_WAIT_S, BrokerAway, wait_for_broker
+from holdfast.streams.correlator.agent import Correlator
 from holdfast.streams.definitions import DefinitionReader
 from holdfast.streams.driver import Driver
 from holdfast.streams.faustkit.app import build_app
@@ -31,13 +32,14 @@ from holdfast.streams.faustkit.send import DurableSender, Outgoing
 from holdfast.streams.ingress import Admission
 from holdfast.streams.recovery import read_tails
 from holdfast.streams.row_table import RowTable
-from holdfast.streams.rows import PARTITION_ROW_KEY, encode_row, row_prefix
-from holdfast.streams.timers import Timers
+from holdfast.streams.rows import PARTITION_ROW_KEY, due_at_ms, encode_row
+from holdfast.streams.timers import Timers, firing_of_workflows
 
 log = logging.getLogger(__name__)
 BATCH_MAX = 1_000
 APP_NAME = "orchestrator"
 TABLE_NAME = "state"
+CORRELATIONS_TABLE_NAME = "correlations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +77,23 @@ class Orchestrator:
             instance_id=config.instance_id,
             session_timeout_ms=config.session_timeout_ms,
         )
-        self.state = self.app.Table(TABLE_NAME, key_type=bytes, value_type=bytes, partitions=config.partitions)
+        self.state = self._new_table(TABLE_NAME)
+        self.correlations = self._new_table(CORRELATIONS_TABLE_NAME)
         self.sender = DurableSender(self.app)
-        self.table = RowTable(self.state.data)
+        self.table = RowTable(self.state.data.rows)
         self.definitions = DefinitionReader(config.bootstrap, config.topic_prefix)
         self.folder = BatchFolder(Driver(self.definitions.by_hash), self.table, config.topic_prefix)
-        self.timers = Timers(self.table, self.sender, config.topic_prefix)
+        self.timers = Timers(self.state.data.rows, self.sender, firing_of_workflows(config.topic_prefix), due_at_ms)
         self.pulse = Pulse(config.session_timeout_ms)
         self.admission = Admission(self.definitions, config.topic_prefix)
+        self.correlator = Correlator(self.app, self.correlations.data, self.sender, self.pulse, config.topic_prefix)
         self._inbox = config.topic_prefix + topics.INBOX.name
         self._changelog = config.topic_prefix + topics.CHANGELOG.name
         self._journal = config.topic_prefix + topics.JOURNAL.name
         self._recovered: frozenset[int] = frozenset()
+
+    def _new_table(self, name: str) -> Any:
+        return self.app.Table(name, key_type=bytes, value_type=bytes, partitions=self.config.partitions)
 
     def topic(self, topic: topics.Topic) -> Any:
         """A topic to consume, decoded by our codec."""
@@ -127,8 +134,8 @@ class Orchestrator:
             self.folder.cut_short.update(tail.cut_short)
             owed = [
                 self.folder.outgoing(record, partition)
-                for row in tail.rows.values()
-                for record in self.folder.driver.owed(row)
+                for key, row in tail.rows.items()
+                for record in self.folder.driver.owed(row, tail.ended.get(key, ()))
             ]
             await self.sender.send_all(owed)
             rows = [(key, partition, row, encode_row(row)) for key, row in tail.rows.items()]
@@ -148,10 +155,7 @@ class Orchestrator:
         generation = self.app.consumer_generation_id
         await self.definitions.ensure(self.folder.definitions_needed(events))
         batch = self.folder.fold(events)
-        self.pulse.check()
-        before = time.monotonic()
-        written = await self.sender.send_all(batch.records)
-        self._check_awake(before)
+        written = await self.pulse.watched(self.sender.send_all(batch.records))
         if generation != self.app.consumer_generation_id:
             return
         offsets = [meta.offset for meta in written]
@@ -163,23 +167,20 @@ class Orchestrator:
             event.ack()
 
     async def _write_rows(self, rows: Any, partition_rows: Any, generation: int | None = None) -> None:
-        before = time.monotonic()
         records = [Outgoing(self._changelog, partition, key, value) for key, partition, _, value in rows]
         records += [
             Outgoing(self._changelog, partition, PARTITION_ROW_KEY, encode(row))
             for partition, row in partition_rows.items()
         ]
-        written = await self.sender.send_all(records)
-        self._check_awake(before)
+        written = await self.pulse.watched(self.sender.send_all(records))
         if generation is not None and generation != self.app.consumer_generation_id:
             return
-        store = self.table.store
         for meta in written:
-            store.set_persisted_offset(meta.topic_partition, meta.offset)
-        store.partition_rows.update(partition_rows)
+            self.state.data.set_persisted_offset(meta.topic_partition, meta.offset)
+        self.table.store.partition_rows.update(partition_rows)
         for key, partition, row, value in rows:
             self.table.publish(key, row, value, partition)
-            self.timers.set(partition, key, row_prefix(value).due_at_ms)
+            self.timers.set(partition, key, value)
 
     async def admit(self, events: Sequence[Any]) -> None:
         """Answer one micro-batch of requests."""
@@ -187,17 +188,11 @@ class Orchestrator:
         for event in events:
             event.ack()
 
-    def _check_awake(self, before: float) -> None:
-        # Suspended past the session timeout, another worker may own the partition: whatever we know is stale.
-        self.pulse.check()
-        if (time.monotonic() - before) * 1000 > self.config.session_timeout_ms:
-            die("an append took longer than the session timeout")
-
 
 def build(config: OrchestratorConfig) -> Orchestrator:
     """The worker's Faust application with its agents, recovery hook and timer task."""
     orchestrator = Orchestrator(config)
-    app = orchestrator.app
+    app, correlator = orchestrator.app, orchestrator.correlator
 
     @app.agent(orchestrator.topic(topics.INBOX), name="fold_inbox")  # type: ignore[untyped-decorator]
     async def fold_inbox(stream: Any) -> None:
@@ -209,9 +204,22 @@ def build(config: OrchestratorConfig) -> Orchestrator:
         async for events in stream.batches(BATCH_MAX):
             await _or_die(orchestrator.admit(events), "admitting requests")
 
+    @app.agent(orchestrator.topic(topics.CORRELATIONS), name="fold_correlations")  # type: ignore[untyped-decorator]
+    async def fold_correlations(stream: Any) -> None:
+        async for events in stream.batches(BATCH_MAX):
+            await _or_die(correlator.fold(events), "correlating a batch")
+
     @orchestrator.state.on_recover  # type: ignore[untyped-decorator]
     async def recover() -> None:
         await _or_die(orchestrator.recover(), "recovering")  # Faust would log the error and start anyway
+
+    @orchestrator.correlations.on_recover  # type: ignore[untyped-decorator]
+    async def recover_correlations() -> None:
+        await _or_die(correlator.recover(), "recovering the correlator")
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def fire_expiries() -> None:
+        await _or_die(correlator.timers.run(correlator.owned, lambda: app.should_stop), "firing expiries")
 
     @app.task  # type: ignore[untyped-decorator]
     async def fire_timers() -> None:
@@ -221,7 +229,7 @@ def build(config: OrchestratorConfig) -> Orchestrator:
     async def beat() -> None:
         await _or_die(orchestrator.pulse.run(lambda: app.should_stop), "beating")
 
-    del fold_inbox, admit_requests, recover, fire_timers, beat
+    del fold_inbox, admit_requests, fold_correlations, recover, recover_correlations, fire_expiries, fire_timers, beat
     return orchestrator
 
 

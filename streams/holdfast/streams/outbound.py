@@ -7,10 +7,12 @@ from holdfast.schemas import chain, ids, topics
 from holdfast.schemas import results as res
 from holdfast.schemas.codec import encode, payload_of
 from holdfast.schemas.headers import Headers, cloud_event
+from holdfast.schemas.keys import key_of
 from holdfast.schemas.record import EventMeta, Record, changed
 from holdfast.streams.core.evolve import Cause
 from holdfast.streams.core.rejections import Rejection
 from holdfast.streams.core.state import WorkflowState
+from holdfast.streams.core.subscriptions import Told
 
 SOURCE = "/holdfast/orchestrator"
 
@@ -112,6 +114,12 @@ def inbox_record(body: Record, meta: EventMeta) -> Outbound:
     return outbound_record(topics.INBOX, body, meta)
 
 
+def subscription_record(cause: Cause, body: Told, cause_id: str) -> Outbound:
+    """What the correlator is told about a wait of the workflow that `cause` is about."""
+    meta = engine_meta(cause, body, cause_id, body.subscription_id, body.event_type, body.correlation)
+    return outbound_record(topics.CORRELATIONS, body, meta)
+
+
 def status_record(state: WorkflowState, cause: Cause, cause_id: str) -> Outbound:
     """The latest status of a workflow, for `status`."""
     step = next(iter(state.active), "")
@@ -141,6 +149,5 @@ def rejection_record(meta: EventMeta, refused: Rejection, input_type: str, now_m
 
 
 def outbound_record(topic: topics.Topic, body: Record, meta: EventMeta) -> Outbound:
-    """A record under its workflow's key."""
-    key = ids.workflow_key(meta.tenant, meta.workflow_id).encode()
-    return Outbound(topic, key, encode(body, meta), cloud_event(body, meta, SOURCE))
+    """A record under the key that belongs to it."""
+    return Outbound(topic, key_of(meta, body).encode(), encode(body, meta), cloud_event(body, meta, SOURCE))

@@ -11,8 +11,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from holdfast.schemas.codec import DecodeError, decode
+from holdfast.schemas.correlations import SubscriptionClosed
 from holdfast.schemas.record import Message, Record
 from holdfast.streams.core.evolve import Cause, evolve
+from holdfast.streams.core.subscriptions import closed
 from holdfast.streams.row_table import RowTable
 from holdfast.streams.rows import Row, state_json
 
@@ -24,11 +26,13 @@ POLL_MS = 500
 class Tail:
     """What the journal of a partition held beyond its rows.
 
-    `rows` are the rows that moved; `cut_short` the beginnings of decisions that a crash interrupted;
-    `journal_offset` the last offset read, -1 if nothing was.
+    `rows` are the rows that moved; `ended` the waits that were over by the end of a decision, so that whoever recovers
+    can say so; `cut_short` the beginnings of decisions that a crash interrupted; `journal_offset` the last offset
+    read, -1 if nothing was.
     """
 
     rows: dict[bytes, Row] = field(default_factory=dict)
+    ended: dict[bytes, list[SubscriptionClosed]] = field(default_factory=dict)
     cut_short: dict[bytes, list[Message[Record]]] = field(default_factory=dict)
     journal_offset: int = -1
 
@@ -45,10 +49,13 @@ class Tail:
             self.cut_short[key] = begun
             return
         self.cut_short.pop(key, None)
-        state = row.state if row is not None else None
+        before = row.state if row is not None else None
+        state = before
         for event in begun:
             state = evolve(state, event.body, Cause.of(event.meta))
         assert state is not None
+        if ended := closed(before, state, [event.body for event in begun]):
+            self.ended.setdefault(key, []).extend(ended)
         self.rows[key] = Row(
             inbox_offset=message.meta.cause_offset,
             sequence=message.meta.sequence,
@@ -65,7 +72,7 @@ def known_journal_offset(table: RowTable, partition: int) -> int:
     It is that of the partition's own row, which is written behind all others of its batch. A workflow's row says
     nothing about the rest: rows of one batch may be several requests, and a kill may come between them.
     """
-    return table.partition_row(partition).journal_offset
+    return table.store.partition_row(partition).journal_offset
 
 
 async def read_tails(bootstrap: str, journal: str, table: RowTable, partitions: Iterable[int]) -> dict[int, Tail]:

@@ -2,8 +2,7 @@
 
 from collections import OrderedDict
 
-from holdfast.schemas.state import PartitionRow
-from holdfast.streams.faustkit.table import GuardedStore
+from holdfast.streams.row_store import RowStore
 from holdfast.streams.rows import Row, load_row
 
 HOT_ROWS_MAX = 20_000
@@ -12,7 +11,7 @@ HOT_ROWS_MAX = 20_000
 class RowTable:
     """Reads rows by workflow key and publishes rows that are durable."""
 
-    def __init__(self, store: GuardedStore) -> None:
+    def __init__(self, store: RowStore) -> None:
         self.store = store
         self._hot: OrderedDict[bytes, Row] = OrderedDict()
 
@@ -32,10 +31,6 @@ class RowTable:
         self._hot.move_to_end(key)
         if len(self._hot) > HOT_ROWS_MAX:
             self._hot.popitem(last=False)
-
-    def partition_row(self, partition: int) -> PartitionRow:
-        """How far a partition has been folded."""
-        return self.store.partition_rows.get(partition) or PartitionRow(inbox_offset=-1, journal_offset=-1)
 
     def forget_decoded(self) -> None:
         """Drop the decoded rows: after a rebalance the store may hold newer ones."""

@@ -1,31 +1,24 @@
-"""Rows of the orchestrator's table: one workflow each, and how they stand on the changelog."""
+"""Rows of the orchestrator's table: one workflow each, and how they stand on the changelog.
+
+Every row of every table begins with the offset of the input that it was folded from last.
+"""
 
 import io
 from dataclasses import dataclass
-from typing import cast
+from functools import cache
+from typing import Any, cast
 
 import orjson
 from fastavro import parse_schema, schemaless_reader
 from pydantic import TypeAdapter
 
-from holdfast.schemas.codec import FRAME, decode_row, encode, schema_of
+from holdfast.schemas.codec import FRAME, decode_row, encode
 from holdfast.schemas.state import WorkflowRow
 from holdfast.streams.core.pending import next_due_ms
 from holdfast.streams.core.state import WorkflowState
 
 PARTITION_ROW_KEY = b"\x00partition"
 _STATE = TypeAdapter(WorkflowState)
-_PREFIX_FIELDS = 4
-_PREFIX_SCHEMA = parse_schema(
-    {
-        "type": "record",
-        "name": "RowPrefix",
-        "fields": [
-            {"name": field["name"], "type": "long"}
-            for field in schema_of(WorkflowRow).parsed()["fields"][:_PREFIX_FIELDS]
-        ],
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +31,34 @@ class RowPrefix:
     due_at_ms: int
 
 
-def row_prefix(value: bytes) -> RowPrefix:
+@cache
+def _longs(count: int) -> Any:
+    fields = [{"name": f"n{number}", "type": "long"} for number in range(count)]
+    return parse_schema({"type": "record", "name": f"Longs{count}", "fields": fields})
+
+
+def leading_longs(value: bytes, count: int) -> tuple[int, ...]:
     """The first fields of a changelog value: an Avro record is read front to back, so a shorter schema stops early."""
     buffer = io.BytesIO(value)
     buffer.seek(FRAME.size)
-    return RowPrefix(**schemaless_reader(buffer, _PREFIX_SCHEMA, None))  # type: ignore[arg-type]
+    read: Any = schemaless_reader(buffer, _longs(count), None)
+    return tuple(read.values())
+
+
+def row_offset(value: bytes) -> int:
+    """The offset of the input that a row of any table was folded from last."""
+    return leading_longs(value, 1)[0]
+
+
+def row_prefix(value: bytes) -> RowPrefix:
+    """The first fields of a workflow's row."""
+    inbox_offset, sequence, journal_offset, due_at_ms = leading_longs(value, 4)
+    return RowPrefix(inbox_offset=inbox_offset, sequence=sequence, journal_offset=journal_offset, due_at_ms=due_at_ms)
+
+
+def due_at_ms(value: bytes) -> int:
+    """When something of a workflow is due, 0 if nothing is."""
+    return row_prefix(value).due_at_ms
 
 
 @dataclass(frozen=True, kw_only=True)

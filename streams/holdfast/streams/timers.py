@@ -1,4 +1,4 @@
-"""Timers: rows say what is due, this sends `FireTimer` to the inbox when it is. It never touches rows."""
+"""Timers: rows say what is due, this tells the fold when it is. It never touches rows."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,7 @@ from holdfast.schemas.record import EventMeta
 from holdfast.schemas.reports import FireTimer
 from holdfast.streams.due_heap import DueHeap
 from holdfast.streams.faustkit.send import DurableSender, Outgoing
-from holdfast.streams.row_table import RowTable
-from holdfast.streams.rows import row_prefix
+from holdfast.streams.row_store import RowStore
 
 log = logging.getLogger(__name__)
 SOURCE = "/holdfast/timers"
@@ -26,20 +25,30 @@ IDLE_MS = 1_000
 EARLIEST_SLEEP_S = 0.005
 
 
-class Timers:
-    """The due times of the partitions that this worker owns. Only the next hours are in memory beside the rows."""
+Firing = Callable[[int, bytes, int], Outgoing]
+"""Makes the record that says that something is due: (partition, row key, due time in ms)."""
 
-    def __init__(self, table: RowTable, sender: DurableSender, topic_prefix: str) -> None:
-        self._table = table
+
+class Timers:
+    """The due times of the partitions that this worker owns. Only the next hours are in memory beside the rows.
+
+    `due_at_ms` reads the due time of an encoded row, 0 for none.
+    """
+
+    def __init__(
+        self, store: RowStore, sender: DurableSender, firing: Firing, due_at_ms: Callable[[bytes], int]
+    ) -> None:
+        self._store = store
         self._sender = sender
-        self._inbox = topic_prefix + topics.INBOX.name
+        self._firing = firing
+        self._due_at_ms = due_at_ms
         self._heap = DueHeap(HORIZON_MS)
         self._wake = asyncio.Event()
         self._next_scan_ms = 0
 
-    def set(self, partition: int, key: bytes, due_ms: int) -> None:
-        """Take the due time of a row that is durable."""
-        if self._heap.set(partition, key, due_ms, _now_ms()):
+    def set(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Take the due time of a row that is durable; None for one that is gone."""
+        if self._heap.set(partition, key, self._due_at_ms(value) if value is not None else 0, _now_ms()):
             self._wake.set()
 
     def rebuild(self) -> None:
@@ -64,31 +73,42 @@ class Timers:
 
     async def _fire(self, now_ms: int, partitions: Collection[int]) -> None:
         due = list(self._heap.take_due(now_ms, partitions))
-        await self._sender.send_all([self._record(partition, key, due_ms) for partition, key, due_ms in due])
+        await self._sender.send_all([self._firing(partition, key, due_ms) for partition, key, due_ms in due])
 
     async def _scan(self, partitions: Collection[int]) -> None:
         self._next_scan_ms = _now_ms() + SCAN_EVERY_MS
-        store = self._table.store
-        for number, (key, partition) in enumerate(list(store.owner.items())):
-            value: Any = store.data.get(key)
+        for number, (key, partition) in enumerate(list(self._store.owner.items())):
+            value: Any = self._store.data.get(key)
             if partition in partitions and value is not None:
-                self._heap.set(partition, key, row_prefix(value).due_at_ms, _now_ms())
+                self._heap.set(partition, key, self._due_at_ms(value), _now_ms())
             if number % SCAN_CHUNK == SCAN_CHUNK - 1:
                 await asyncio.sleep(0)
 
-    def _record(self, partition: int, key: bytes, due_ms: int) -> Outgoing:
+
+def firing_of_workflows(topic_prefix: str) -> Firing:
+    """Tells a workflow's inbox that something of it is due."""
+
+    def fire(partition: int, key: bytes, due_ms: int) -> Outgoing:
         tenant, workflow_id = ids.split_key(key.decode())
+        meta = firing_meta("FireTimer", tenant, workflow_id, key, due_ms)
         body = FireTimer(timer_id="", due_at_ms=due_ms)
-        meta = EventMeta(
-            event_id=ids.derived_id("FireTimer", key.decode(), due_ms),
-            type="FireTimer",
-            tenant=tenant,
-            workflow_id=workflow_id,
-            actor_kind="timer",
-            actor_id="timers",
-            occurred_at_ms=_now_ms(),
-        )
-        return Outgoing(self._inbox, partition, key, encode(body, meta), cloud_event(body, meta, SOURCE))
+        inbox = topic_prefix + topics.INBOX.name
+        return Outgoing(inbox, partition, key, encode(body, meta), cloud_event(body, meta, SOURCE))
+
+    return fire
+
+
+def firing_meta(name: str, tenant: str, workflow_id: str, key: bytes, due_ms: int) -> EventMeta:
+    """The meta of a record that says that the row under a key is due."""
+    return EventMeta(
+        event_id=ids.derived_id(name, key.decode(), due_ms),
+        type=name,
+        tenant=tenant,
+        workflow_id=workflow_id,
+        actor_kind="timer",
+        actor_id="timers",
+        occurred_at_ms=_now_ms(),
+    )
 
 
 def _now_ms() -> int:

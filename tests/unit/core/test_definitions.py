@@ -60,6 +60,17 @@ def test_every_mistake_is_listed_at_once_with_its_line() -> None:
         ("  a: {kind: succeed, output: '${1 +'}\n", "is not closed"),
         ("  a: {kind: sleep, for: soon, next: b}\n  b: {kind: succeed}\n", "'soon' is not a duration"),
         ("  a: {kind: succeed, outptu: 1}\n", "there is no key `outptu` here"),
+        ("  a: {kind: wait, timeout: 1h, next: b}\n  b: {kind: succeed}\n", "a wait names one `event`, or several"),
+        ("  a: {kind: wait, event: x/y, timeout: 1h, next: b}\n  b: {kind: succeed}\n", "should match pattern"),
+        (
+            "  a: {kind: wait, event: x, events: [{event: y}], timeout: 1h, next: b}\n  b: {kind: succeed}\n",
+            "a wait names one `event`, or several",
+        ),
+        (
+            "  a: {kind: wait, events: [{event: y, correlation: '${inptu.n}'}], timeout: 1h, next: b}\n"
+            "  b: {kind: succeed}\n",
+            "undeclared reference",
+        ),
     ],
 )
 def test_a_mistake_says_what_is_wrong(steps: str, expected: str) -> None:
@@ -69,6 +80,20 @@ def test_a_mistake_says_what_is_wrong(steps: str, expected: str) -> None:
 def test_the_tool_that_undoes_an_effect_is_pinned_as_well() -> None:
     text = HEAD + "  a: {kind: tool, tool: look, compensate: {tool: send}, next: b}\n  b: {kind: succeed}\n"
     assert set(parse_definition(text, "t", TOOLS).tools) == {"look", "send"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("{y: {ttl: 1h}}", "no step waits for events of type 'y'"),
+        ("{x: {allowed_in: [c]}}", "there is no step 'c'"),
+        ("{x: {keep: false, ttl: 1h}}", "an event that is not kept has neither"),
+        ("{x: {ttl: 0s}}", "greater than 0"),
+    ],
+)
+def test_a_rule_for_early_events_says_what_is_wrong_with_it(rules: str, expected: str) -> None:
+    text = HEAD + "  a: {kind: wait, event: x, timeout: 1h, next: b}\n  b: {kind: succeed}\n" + f"events: {rules}\n"
+    assert expected in "\n".join(message for _, message in mistakes(text))
 
 
 def test_an_approval_must_be_about_the_tool_that_is_called() -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from holdfast.schemas import events as e
 from holdfast.schemas import results as res
+from holdfast.streams.core.early import EARLY_EVENTS_LIMIT
 from holdfast.streams.core.evolve import SEEN_LIMIT
-from holdfast.streams.core.inputs.requests import EARLY_EVENTS_LIMIT
 from support.scenario import Scenario, define, only
 
 WAIT = {"kind": "wait", "event": "paid", "timeout": "30m", "next": "end"}

@@ -200,6 +200,10 @@ def deferred_choice() -> None:
     tell(town, "no")
     assert done(town)
     assert town.state("w-1").output == {"results": {"no": "no"}, "failures": {}, "first": "no"}
+    either = {"kind": "wait", "events": [{"event": "yes"}, {"event": "no"}], "timeout": "1h", "next": "end"}
+    town = running({"hear": either})
+    tell(town, "no")
+    assert done(town)
 
 
 def milestone() -> None:
@@ -271,6 +275,15 @@ def cancel_instances() -> None:
     assert {row.state.status.value for name, row in town.rows.items() if name != "w-1"} == {"cancelled"}
 
 
+def transient_trigger() -> None:
+    town = running({**call("a", "told"), **wait("told")}, events={"told": {"keep": False}})
+    tell(town, "told")
+    do(town, "a")
+    assert active(town) == {"told"}
+    tell(town, "told")
+    assert done(town)
+
+
 def persistent_trigger() -> None:
     town = running({**call("a", "told"), **wait("told")})
     tell(town, "told")
@@ -320,14 +333,14 @@ PATTERNS = (
     Pattern(13, "Multiple instances, known at design time", "`map` over a list", instances_known_at_design_time),
     Pattern(14, "Multiple instances, known at run time", "`map` over an expression", instances_known_at_run_time),
     Pattern(15, "Multiple instances, not known beforehand", "no: `map` counts its items first; loop over `child`"),
-    Pattern(16, "Deferred choice", "`parallel` of waits, `join: any`", deferred_choice),
+    Pattern(16, "Deferred choice", "`wait` for several `events`; `parallel` of waits, `join: any`", deferred_choice),
     Pattern(17, "Interleaved parallel routing", "no: branches do not exclude each other"),
     Pattern(18, "Milestone", "`parallel`, `join: any`: a branch that ends it closes the others", milestone),
     Pattern(19, "Cancel task", "`holdfast skip`, a step's `timeout`", cancel_task),
     Pattern(20, "Cancel case", "`holdfast cancel`, `holdfast terminate`", cancel_case),
     Pattern(21, "Structured loop", "`choice` back to an earlier step", structured_loop),
     Pattern(22, "Recursion", "no: the hash of a child's definition is pinned in its parent's"),
-    Pattern(23, "Transient trigger", "no: an event that nobody waits for is kept, see 24"),
+    Pattern(23, "Transient trigger", "`events: {TYPE: {keep: false}}`", transient_trigger),
     Pattern(24, "Persistent trigger", "`wait`: an event that comes early is handed over once", persistent_trigger),
     Pattern(25, "Cancel region", "a branch takes what is nested in it with it", cancel_region),
     Pattern(26, "Cancel multiple instance activity", "a `map` step that ends cancels its items", cancel_instances),

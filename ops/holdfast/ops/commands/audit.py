@@ -24,6 +24,7 @@ FINDINGS = {
     "repeated_effects": "calls that must not be made twice (lookup, once) and were",
     "unrequested_effects": "calls without a recorded intent",
     "unapproved_effects": "calls whose approval does not cover them",
+    "doubled_events": "events for the first who waits that ended more than one wait",
 }
 REPEATABLE = ("read", "txn", "keyed")
 
@@ -73,6 +74,7 @@ def verified(client: "ClickHouse", *, tenant: str = "", since: str = "1970-01-01
         ],
         "unrequested_effects": client.named("unrequested_effects", tenant=tenant),
         "unapproved_effects": client.named("unapproved_effects", tenant=tenant),
+        "doubled_events": client.named("doubled_events", tenant=tenant),
     }
     partitions = client.named("partitions")
     counts = {

@@ -18,6 +18,7 @@ from holdfast.streams.core.lint.table import findings, vital_findings
 from holdfast.streams.core.sites import conditions, templates
 
 MAX_LISTED_ERRORS = 5
+KEPT_ANYWHERE = d.EventRule()
 
 
 class InvalidDefinition(Exception):
@@ -35,7 +36,7 @@ class CompiledDefinition:
         self.definition = definition
         self.hash = definition.hash
         self.steps: Mapping[str, d.Step] = definition.steps
-        self.events = frozenset(s.event for s in definition.steps.values() if isinstance(s, d.WaitStep))
+        self.events = _awaited_types(definition)
         self._homes = {name: scope for scope in graph.scopes(definition) for name in scope.steps}
         self._input = Draft202012Validator(definition.input)
         self._outputs = {
@@ -67,6 +68,10 @@ class CompiledDefinition:
     def evaluate(self, source: str, scope: Scope) -> Json:
         """The value of one of the definition's bare expressions. Raises ExpressionError."""
         return self._expressions[source](scope)
+
+    def rule_for(self, event_type: str) -> d.EventRule:
+        """What becomes of events of a type that come early."""
+        return self.definition.events.get(event_type, KEPT_ANYWHERE)
 
     def render(self, step: str, field: str, scope: Scope) -> Json:
         """The value of a step's template field. Raises ExpressionError."""
@@ -104,6 +109,11 @@ def _compiled(definition: d.Definition, problems: Iterator[Problem]) -> Compiled
 def problems(definition: d.Definition) -> Iterator[Problem]:
     """Every mistake for which a well-formed definition is refused."""
     return (finding for finding in findings(definition) if finding.is_error)
+
+
+def _awaited_types(definition: d.Definition) -> frozenset[str]:
+    waits = [step for step in definition.steps.values() if isinstance(step, d.WaitStep)]
+    return frozenset(event_type for step in waits for event_type in step.types)
 
 
 def _schema_errors(validator: Draft202012Validator, value: Json) -> list[str]:

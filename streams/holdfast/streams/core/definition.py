@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from holdfast.schemas import jsontext
+from holdfast.schemas import ids, jsontext
 from holdfast.schemas.record import Json
 from holdfast.streams.core.calendar import CalendarWindow
 from holdfast.streams.core.durations import DurationMs
@@ -22,6 +22,7 @@ ANY_ERROR = "*"
 
 StepName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 OnLimit = Literal["fail", "compensate", "escalate"]
+EventType = Annotated[str, Field(pattern=f"^{ids.EVENT_TYPE_PATTERN}$")]
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
 
 
@@ -174,16 +175,42 @@ class ApprovalStep(_Working):
     """How long the decision is awaited."""
 
 
-class WaitStep(_Working):
-    """Waits for an event from outside, by type and, where given, correlation value."""
+class AwaitedEvent(Model):
+    """One event of several that a step waits for, by type and, where given, correlation value."""
 
-    kind: Literal["wait"]
-    event: str
+    event: EventType
     """The type of the event."""
     correlation: str = ""
     """The value that the event has to carry; any if empty. May hold `${...}`."""
+
+
+class WaitStep(_Working):
+    """Waits for an event from outside, by type and, where given, correlation value.
+
+    With `events` for the first of several: the output is then `{event, correlation, payload}` of the one that came,
+    else the payload alone.
+    """
+
+    kind: Literal["wait"]
+    event: EventType = ""
+    """The type of the event."""
+    correlation: str = ""
+    """The value that the event has to carry; any if empty. May hold `${...}`."""
+    events: tuple[AwaitedEvent, ...] = Field(default=(), max_length=16)
+    """The events of which the first one ends the wait, in place of `event`."""
     timeout_ms: DurationMs = Field(alias="timeout")
     """How long the event is awaited."""
+
+    @model_validator(mode="after")
+    def _names_one_or_several(self) -> Self:
+        if bool(self.event) == bool(self.events) or (self.events and self.correlation):
+            raise ValueError("a wait names one `event`, or several under `events`, each with its own `correlation`")
+        return self
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of the events that end it."""
+        return frozenset(awaited.event for awaited in self.events) if self.events else frozenset({self.event})
 
 
 class SleepStep(_Step):
@@ -375,14 +402,36 @@ Step = Annotated[
 ]
 
 
+class EventRule(Model):
+    """What becomes of an event that is sent to a workflow while no step waits for it.
+
+    It is kept for `ttl` (until the workflow ends, if there is none) if one of the steps under `allowed_in` is under
+    way (any, if there are none), and refused otherwise; with `keep: false` always.
+    """
+
+    keep: bool = True
+    """Whether it is kept at all."""
+    ttl_ms: Annotated[DurationMs, Field(gt=0)] | None = Field(default=None, alias="ttl")
+    """How long it is kept."""
+    allowed_in: tuple[StepName, ...] = ()
+    """The steps of which one has to be under way."""
+
+    @model_validator(mode="after")
+    def _says_more_only_of_what_is_kept(self) -> Self:
+        if not self.keep and (self.ttl_ms is not None or self.allowed_in):
+            raise ValueError("an event that is not kept has neither `ttl` nor `allowed_in`")
+        return self
+
+
 class Definition(Model):
     """A whole workflow definition.
 
     `input` is the JSON Schema of the workflow's input; `deadline` bounds the whole run, `idle_timeout` the time in
     which nothing happens to it; what follows when one of them is reached is declared: `fail` at once, `compensate` what
     was done and fail, or `escalate` to a person. `settle` is how long calls that are under way are awaited when the
-    workflow ends without its goal. `tools` holds the pinned manifests and `children` the hashes of the definitions that
-    `child` and `schedule` steps name: both are filled in when the definition is applied, never by hand.
+    workflow ends without its goal. `events` says, by type, what becomes of events that come early. `tools` holds the
+    pinned manifests and `children` the hashes of the definitions that `child` and `schedule` steps name: both are
+    filled in when the definition is applied, never by hand.
     """
 
     name: str = Field(pattern=f"^{DEFINITION_NAME_PATTERN}$")
@@ -407,6 +456,8 @@ class Definition(Model):
     """The first step."""
     steps: dict[StepName, Step] = Field(min_length=1)
     """The steps by name."""
+    events: dict[EventType, EventRule] = Field(default_factory=dict)
+    """What becomes of events of a type that nobody waits for yet."""
     tools: dict[str, Tool] = Field(default_factory=dict)
     """The pinned manifests of the tools that are named; filled in by `holdfast apply`."""
     children: dict[str, str] = Field(default_factory=dict)

@@ -24,9 +24,9 @@ LOOKUP_LIMIT_MS = 300_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
-    """One limit of time. `kind` is deadline, idle, settle, timeout, wake, retry, lease or lookup.
+    """One limit of time. `kind` is deadline, idle, settle, timeout, wake, retry, lease, lookup or early.
 
-    `step` and `effect_key` may be empty.
+    `early` is that of an event that came before anybody waited for it; `step` and `effect_key` may be empty.
     """
 
     timer_id: str
@@ -166,6 +166,9 @@ def timers(state: WorkflowState) -> Iterator[Timer]:
         yield Timer(timer_id="settle", kind="settle", due_at_ms=state.closing.settle_until_ms)
     if state.held:
         return  # a person has to act: nothing but the overall deadline runs on
+    for early in state.early_events:
+        if early.expires_at_ms:
+            yield Timer(timer_id=f"early/{early.source_id}", kind="early", due_at_ms=early.expires_at_ms)
     for run in state.active.values():
         if state.closing is not None and run.kind != UNDO:
             # Its step does not matter any more, only whether its calls come back.

@@ -33,7 +33,7 @@ TEMPLATE_FIELDS: Mapping[type, tuple[str, ...]] = {
     d.AgentStep: ("instructions", "prompt"),
     d.ToolStep: ("arguments",),
     d.ApprovalStep: ("arguments", "summary"),
-    d.WaitStep: ("correlation",),
+    d.WaitStep: ("correlation", "events"),
     d.SleepStep: ("until",),
     d.MapStep: ("items", "shared"),
     d.ChildStep: ("input",),
@@ -65,6 +65,8 @@ def templates(definition: d.Definition) -> Iterator[tuple[Path, Json]]:
     for name, step in definition.steps.items():
         for field in TEMPLATE_FIELDS.get(type(step), ()):
             value = getattr(step, field)
+            if isinstance(value, tuple):
+                value = [part.model_dump() for part in value]
             if value is not None:
                 yield ("steps", name, field), value
         if isinstance(step, d.ToolStep) and step.compensate is not None:

@@ -95,24 +95,42 @@ class Approval:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Expected:
+    """An event that ends a wait: its type, and the value it must carry, empty for any."""
+
+    event_type: str
+    correlation: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wait:
-    """One open wait for an event from outside; `matched` is the event that ended it."""
+    """One wait for an event from outside; it is open until `matched` is the event that ended it.
+
+    `alternatives` are the further events of which the first one ends it.
+    """
 
     wait_id: str
     event_type: str
     correlation: str
     expires_at_ms: int
+    alternatives: tuple[Expected, ...] = ()
     matched: "ReceivedEvent | None" = None
+
+    @property
+    def expected(self) -> tuple[Expected, ...]:
+        """Every event that ends it."""
+        return (Expected(event_type=self.event_type, correlation=self.correlation), *self.alternatives)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedEvent:
-    """An event from outside."""
+    """An event from outside; `expires_at_ms` is when one that came early is given up, 0 for never."""
 
     event_type: str
     correlation: str
     source_id: str
     payload: Json
+    expires_at_ms: int = 0
 
 
 class Undo(StrEnum):

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from holdfast.streams.faustkit.exit import die
 
 BEATS_PER_LIMIT = 20
+ResultT = TypeVar("ResultT")
 
 
 class Pulse:
@@ -25,6 +27,16 @@ class Pulse:
         """End the process if the last beat is too long ago. Before the first beat there is nothing to compare."""
         if self._last_beat and time.monotonic() - self._last_beat > self._limit_s:
             die("this process was suspended for longer than its session lasts")
+
+    async def watched(self, append: Awaitable[ResultT]) -> ResultT:
+        """The result of an append. Ends the process, before and after, if it was suspended for too long."""
+        self.check()
+        before = time.monotonic()
+        result = await append
+        self.check()
+        if time.monotonic() - before > self._limit_s:
+            die("an append took longer than the session timeout")
+        return result
 
     async def run(self, stopping: Callable[[], bool]) -> None:
         """Beat until `stopping`."""

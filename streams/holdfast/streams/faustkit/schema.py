@@ -8,7 +8,7 @@ import faust
 from faust.events import Event
 
 from holdfast.schemas.codec import DecodeError, decode
-from holdfast.schemas.ids import workflow_key
+from holdfast.schemas.keys import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Poison:
 
 
 class FramedSchema(faust.Schema):
-    """Decodes Confluent-framed records of our catalogue; the key must be the workflow key that the meta names."""
+    """Decodes Confluent-framed records of our catalogue; the key must be the one that belongs to the record."""
 
     def compile(self, app: Any, **_options: Any) -> Callable[..., Any]:
         """The decoder that Faust calls for each message."""
@@ -38,7 +38,7 @@ def read(key: bytes | None, value: bytes | None) -> Any:
         message = decode(value)
     except DecodeError as exc:
         return Poison(exc.code, str(exc))
-    wanted = workflow_key(message.meta.tenant, message.meta.workflow_id).encode()
+    wanted = key_of(message.meta, message.body).encode()
     if key != wanted:
-        return Poison("key_mismatch", f"the key is {key!r}, but the meta names {wanted!r}")
+        return Poison("key_mismatch", f"the key is {key!r}, but the record belongs to {wanted!r}")
     return message

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from holdfast.schemas import events as e
-from holdfast.schemas.record import Record, changed
+from holdfast.schemas.record import Json, Record, changed
 from holdfast.streams.core.appliers.common import Applier, unchanged, waiting, with_run
-from holdfast.streams.core.state import Approval, ReceivedEvent, Wait, WorkflowState
+from holdfast.streams.core.state import Approval, Expected, ReceivedEvent, Wait, WorkflowState
 
 
 def _timer_scheduled(state: WorkflowState, event: e.TimerScheduled) -> WorkflowState:
@@ -41,6 +41,7 @@ def _wait_started(state: WorkflowState, event: e.WaitStarted) -> WorkflowState:
         event_type=event.event_type,
         correlation=event.correlation,
         expires_at_ms=event.expires_at_ms,
+        alternatives=_alternatives(event.alternatives),
     )
     early = next((received for received in state.early_events if matches(wait, received)), None)
     if early is not None:
@@ -49,12 +50,18 @@ def _wait_started(state: WorkflowState, event: e.WaitStarted) -> WorkflowState:
     return waiting(with_run(state, changed(state.active[event.step], wait=wait)))
 
 
+def _alternatives(told: Json) -> tuple[Expected, ...]:
+    found = [other for other in told if isinstance(other, dict)] if isinstance(told, list) else []
+    return tuple(Expected(event_type=str(o["event_type"]), correlation=str(o["correlation"])) for o in found)
+
+
 def _event_received(state: WorkflowState, event: e.EventReceived) -> WorkflowState:
     received = ReceivedEvent(
         event_type=event.event_type,
         correlation=event.correlation,
         source_id=event.source_id,
         payload=event.payload,
+        expires_at_ms=event.expires_at_ms,
     )
     for run in state.active.values():
         if run.wait is not None and run.wait.wait_id == event.wait_id:
@@ -62,12 +69,16 @@ def _event_received(state: WorkflowState, event: e.EventReceived) -> WorkflowSta
     return changed(state, early_events=(*state.early_events, received))
 
 
+def _early_event_expired(state: WorkflowState, event: e.EarlyEventExpired) -> WorkflowState:
+    kept = tuple(received for received in state.early_events if received.source_id != event.source_id)
+    return changed(state, early_events=kept)
+
+
 def matches(wait: Wait, received: ReceivedEvent) -> bool:
-    """True if the event is the one that the wait is for."""
-    return (
-        wait.matched is None
-        and wait.event_type == received.event_type
-        and wait.correlation in ("", received.correlation)
+    """True if the event is one that the wait is for."""
+    return wait.matched is None and any(
+        expected.event_type == received.event_type and expected.correlation in ("", received.correlation)
+        for expected in wait.expected
     )
 
 
@@ -90,4 +101,5 @@ APPLIERS: Mapping[type[Record], Applier] = {
     e.ApprovalExpired: unchanged,
     e.WaitStarted: _wait_started,
     e.EventReceived: _event_received,
+    e.EarlyEventExpired: _early_event_expired,
 }

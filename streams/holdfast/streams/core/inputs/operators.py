@@ -9,6 +9,7 @@ from holdfast.streams.core import closing, compensations
 from holdfast.streams.core.appliers.calls import unknown_calls
 from holdfast.streams.core.appliers.steps import open_undo
 from holdfast.streams.core.calls import attempt_again
+from holdfast.streams.core.early import give_up_overdue
 from holdfast.streams.core.flow import catch_up, react
 from holdfast.streams.core.inputs.common import Handler, closed, finished
 from holdfast.streams.core.migration import obstacles
@@ -40,6 +41,7 @@ def _resume(turn: Turn, body: req.ResumeWorkflow) -> Rejection | None:
     if calls := unknown_calls(state):
         return reject("call_unknown", effect_key=calls[0].effect_key)
     extend_ms = body.extend_ms or (0 if state.deadline_at_ms else turn.definition.definition.deadline_ms)
+    give_up_overdue(turn)
     turn.emit(e.WorkflowResumed(reason=body.reason, deadline_at_ms=turn.now_ms + extend_ms if extend_ms else 0))
     catch_up(turn)
     return None

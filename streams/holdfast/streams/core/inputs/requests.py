@@ -3,20 +3,15 @@
 from collections.abc import Mapping
 
 from holdfast.schemas import events as e
-from holdfast.schemas import jsontext
 from holdfast.schemas import requests as req
 from holdfast.schemas.record import Json, Record
-from holdfast.streams.core.appliers.waits import matches
 from holdfast.streams.core.children import DEPTH_LIMIT
 from holdfast.streams.core.flow import react
 from holdfast.streams.core.inputs.common import Handler, closed, finished
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP
-from holdfast.streams.core.state import Parent, ReceivedEvent, WorkflowState
+from holdfast.streams.core.state import Parent, WorkflowState
 from holdfast.streams.core.turn import Turn
-
-EARLY_EVENTS_LIMIT = 64
-PAYLOAD_LIMIT_BYTES = 65_536
 
 
 def _start(turn: Turn, body: req.StartWorkflow) -> Rejection | None:
@@ -63,38 +58,6 @@ def _cancel(turn: Turn, body: req.CancelWorkflow) -> Rejection | None:
     return None
 
 
-def _deliver(turn: Turn, body: req.DeliverEvent) -> Rejection | None:
-    state = turn.state
-    if refused := closed(turn):
-        return refused
-    if body.event_type not in turn.definition.events:
-        return reject("event_not_expected", event_type=body.event_type)
-    if (size := len(jsontext.dumps(body.payload))) > PAYLOAD_LIMIT_BYTES:
-        return reject("payload_too_large", limit=PAYLOAD_LIMIT_BYTES, size=size)
-    received = ReceivedEvent(
-        event_type=body.event_type,
-        correlation=body.correlation,
-        source_id=turn.cause.input_id,
-        payload=body.payload,
-    )
-    waits = () if state.held else state.active.values()
-    run = next((run for run in waits if run.wait and matches(run.wait, received)), None)
-    if run is None and len(state.early_events) >= EARLY_EVENTS_LIMIT:
-        return reject("event_buffer_full", limit=EARLY_EVENTS_LIMIT)
-    turn.emit(
-        e.EventReceived(
-            event_type=received.event_type,
-            correlation=received.correlation,
-            source_id=received.source_id,
-            payload=received.payload,
-            wait_id=run.wait.wait_id if run is not None and run.wait is not None else "",
-        )
-    )
-    if run is not None:
-        react(turn, run.step, lambda kind: kind.event_matched)
-    return None
-
-
 def _decide_approval(turn: Turn, body: req.DecideApproval) -> Rejection | None:
     state, cause = turn.state, turn.cause
     if state.finished:
@@ -136,7 +99,6 @@ def _decide_approval(turn: Turn, body: req.DecideApproval) -> Rejection | None:
 
 HANDLERS: Mapping[type[Record], Handler] = {
     req.StartWorkflow: _start,
-    req.DeliverEvent: _deliver,
     req.DecideApproval: _decide_approval,
     req.CancelWorkflow: _cancel,
 }

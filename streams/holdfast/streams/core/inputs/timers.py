@@ -8,6 +8,7 @@ from holdfast.schemas.record import Record
 from holdfast.streams.core import closing
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.calls import Failure, attempt_again, search
+from holdfast.streams.core.early import give_up_overdue
 from holdfast.streams.core.flow import advance, react
 from holdfast.streams.core.inputs.common import Handler, fail_attempt
 from holdfast.streams.core.pending import Timer, timers
@@ -86,6 +87,10 @@ def _lease_expired(turn: Turn, timer: Timer) -> None:
     fail_attempt(turn, run, call, failure)
 
 
+def _early_event_overdue(turn: Turn, _timer: Timer) -> None:
+    give_up_overdue(turn)
+
+
 _TIMER_HANDLERS: Mapping[str, Callable[[Turn, Timer], None]] = {
     "deadline": _deadline_reached,
     "idle": _idle_limit_reached,
@@ -95,6 +100,7 @@ _TIMER_HANDLERS: Mapping[str, Callable[[Turn, Timer], None]] = {
     "retry": _retry_due,
     "lease": _lease_expired,
     "lookup": _lookup_lost,
+    "early": _early_event_overdue,
 }
 
 HANDLERS: Mapping[type[Record], Handler] = {rep.FireTimer: _fire}

@@ -32,6 +32,10 @@ def _approval(_definition: d.Definition, _step: d.ApprovalStep, label: str) -> S
     )
 
 
+def _wait(_definition: d.Definition, step: d.WaitStep, label: str) -> Shape:
+    return record(label, {"event": TEXT, "correlation": TEXT, "payload": ANY}) if step.events else ANY
+
+
 def _sleep(_definition: d.Definition, _step: d.SleepStep, label: str) -> Shape:
     return record(label, {"woken_at_ms": WHOLE})
 
@@ -83,6 +87,7 @@ _SHAPES: Mapping[type, Callable[[d.Definition, Any, str], Shape]] = {
     d.AgentStep: _agent,
     d.ToolStep: _tool,
     d.ApprovalStep: _approval,
+    d.WaitStep: _wait,
     d.SleepStep: _sleep,
     d.ChoiceStep: _choice,
     d.ParallelStep: _parallel,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from holdfast.streams.core.definition import Definition
 from holdfast.streams.core.lint.approval_rules import APPROVAL_RULES
+from holdfast.streams.core.lint.event_rules import EVENT_RULES
 from holdfast.streams.core.lint.expression_rules import EXPRESSION_RULES
 from holdfast.streams.core.lint.graph_rules import GRAPH_RULES
 from holdfast.streams.core.lint.limit_rules import LIMIT_RULES
@@ -19,6 +20,7 @@ RULES: tuple[Rule[Subject], ...] = (
     *TOOL_RULES,
     *APPROVAL_RULES,
     *PART_RULES,
+    *EVENT_RULES,
 )
 
 
