@@ -126,7 +126,7 @@ async def test_an_event_that_comes_as_its_wait_gives_up_goes_to_the_next_or_is_k
     names = [f"w-{number}" for number in range(80)]
     events = {f"e-{number}": "any" for number in range(60)}
     async with Outside(broker.bootstrap, topics) as outside:
-        await outside.client.publish(waiting(timeout="400ms", catch={"timeout": "end"}))
+        await outside.client.publish(waiting(timeout="1500ms", catch={"timeout": "end"}))
         only = worker()
         await outside.client.start("test", {"order": "nobody"}, workflow_id="first")
         await outside.until(lambda: outside.endings)

@@ -127,7 +127,8 @@ def check_headers(headers: dict[str, Any], subject: str, meta: dict[str, Any]) -
 
 def foreign_start(workflow_id: str) -> bytes:
     """A StartWorkflow as somebody writes it who has read nothing but its schema."""
-    [id_] = [entry["id"] for entry in CATALOG.values() if entry["subject"] == "holdfast.request.v1.StartWorkflow"]
+    versions = [entry for entry in CATALOG.values() if entry["subject"] == "holdfast.request.v1.StartWorkflow"]
+    id_ = max(versions, key=lambda entry: int(entry["version"]))["id"]
     meta = {
         **{"event_id": f"req-{workflow_id}", "type": "StartWorkflow", "tenant": TENANT, "workflow_id": workflow_id},
         **{"definition_name": "", "definition_hash": "", "sequence": 0, "index": 0, "count": 0, "cause_offset": -1},
