@@ -166,6 +166,7 @@ def test_in_text_no_line_has_a_loose_end_and_every_way_has_its_arrow(diagram: Di
             rows[y][label.x : label.right] = ["text"] * label.width
     for y, row in enumerate(rows):
         for x, character in enumerate(row):
+            assert sum(map(bool, ARMS.get(character, Arms()))) != 1, "a line ends in the open"
             for side, (dx, dy, opposite) in SIDES.items():
                 if getattr(ARMS.get(character), side, 0):
                     at_x, at_y = x + dx, y + dy
@@ -176,6 +177,8 @@ def test_in_text_no_line_has_a_loose_end_and_every_way_has_its_arrow(diagram: Di
     for placed in layout.edges:
         end = placed.points[-1]
         assert rows[end.y - 1][end.x] == "\u25bc"
+        above = rows[end.y - 2][end.x]
+        assert above == "text" or ARMS[above].down, "nothing leads to an arrow"
 
 
 SIDES = {"up": (0, -1, "down"), "down": (0, 1, "up"), "left": (-1, 0, "right"), "right": (1, 0, "left")}
