@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.streams.core import definition as d
 from holdfast.streams.core.model import Model
 from holdfast.streams.core.transitions import TRANSITIONS
 from support import documents, state_diagram, step_kinds
@@ -55,6 +56,9 @@ def test_the_page_of_steps_has_every_kind_and_says_what_every_field_is_for() -> 
     page = step_kinds.render()
     for cls in step_kinds.STEPS:
         assert f"### `{step_kinds.kind(cls)}`" in page
+    for cls in step_kinds.parts():
+        assert f"### {cls.__name__}" in page
+    assert {d.Retry, d.AwaitedEvent, d.Compensate} <= set(step_kinds.parts())
     assert "| `max_turns` | whole number, 1 to 200 | `8` |" in page
     assert "| `timeout` | duration | `10m` |" in page
 

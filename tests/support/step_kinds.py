@@ -8,6 +8,7 @@ import inspect
 import json
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
 from textwrap import dedent
 from types import NoneType, UnionType
 from typing import Any, Literal
@@ -22,7 +23,6 @@ from holdfast.streams.core import definition as d
 from holdfast.streams.core.calendar import CalendarWindow
 from holdfast.streams.core.cron import Cron
 from holdfast.streams.core.durations import DurationMs
-from holdfast.streams.core.schedule import Timing
 from holdfast.streams.core.times import END_OF_TIME_MS, TimeMs
 from holdfast.streams.core.zones import ZoneName
 
@@ -41,7 +41,6 @@ YAML or JSON; `holdfast apply --dry-run` finds its mistakes, `holdfast graph` dr
   `fail` steps say. `holdfast explain` knows the engine's own.
 """
 STEPS: tuple[type[BaseModel], ...] = typing.get_args(typing.get_args(d.Step)[0])
-PARTS: tuple[type[BaseModel], ...] = (d.Retry, d.Pace, d.Compensate, d.Branch, d.ParallelBranch, Timing)
 NAMED: tuple[tuple[Any, str], ...] = (
     (DurationMs, "duration"),
     (d.StepName, "step name"),
@@ -60,8 +59,22 @@ def render() -> str:
     sections = [INTRODUCTION, section("Definition", d.Definition)]
     sections += ["## Step kinds\n\n" + ", ".join(f"[`{kind(cls)}`](#{kind(cls)})" for cls in STEPS) + "\n"]
     sections += [section(f"`{kind(cls)}`", cls, "###") for cls in STEPS]
-    sections += ["## Parts of steps\n", *(section(cls.__name__, cls, "###") for cls in PARTS)]
+    sections += ["## Parts of steps\n", *(section(cls.__name__, cls, "###") for cls in parts())]
     return "\n".join(sections)
+
+
+@cache
+def parts() -> tuple[type[BaseModel], ...]:
+    """The models that steps are made of, in the order in which they are met."""
+    found: dict[type[BaseModel], None] = {}
+    ahead: list[Any] = list(reversed(STEPS))
+    while ahead:
+        hint = ahead.pop()
+        if isinstance(hint, type) and issubclass(hint, BaseModel) and hint not in found:
+            found[hint] = None
+            ahead += reversed(list(typing.get_type_hints(hint, include_extras=True).values()))
+        ahead += reversed(typing.get_args(hint))
+    return tuple(cls for cls in found if cls not in STEPS)
 
 
 def section(title: str, cls: type[BaseModel], level: str = "##") -> str:
@@ -131,7 +144,7 @@ def in_words(hint: Any) -> str:
         return f"list of {in_words(arguments[0])}"
     if origin is dict:
         return f"{in_words(arguments[1])} by {in_words(arguments[0])}" if arguments[1] != Json else "object"
-    if hint in PARTS:
+    if hint in parts():
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     return f"`{hint.__name__}`"
 

@@ -184,6 +184,12 @@ def test_a_step_says_what_it_does(name: str) -> None:
     assert " ".join(nodes["it"].lines) == said
 
 
+def test_a_wait_for_the_first_of_several_events_names_them_all() -> None:
+    wait = {"kind": "wait", "events": [{"event": "told"}, {"event": "gone"}], "timeout": "2d", "next": "end"}
+    node = diagram_of(unchecked({"it": wait, "end": {"kind": "succeed"}})).flow.nodes[1]
+    assert node.lines == ("wait told or gone, 2d",)
+
+
 @pytest.mark.parametrize(
     ("when", "label"),
     [

@@ -115,6 +115,10 @@ def _in_words(definition: d.Definition, outermost: Flow) -> Iterator[str]:
                 yield f"{node.name}, {' '.join(node.lines)}{where}{state}; leads to {', '.join(targets) or 'the end'}."
 
 
+def _events(step: d.WaitStep) -> str:
+    return step.event or " or ".join(awaited.event for awaited in step.events)
+
+
 def _sleep(step: d.SleepStep) -> str:
     parts = [
         "" if step.for_ms is None else duration_text(step.for_ms),
@@ -136,7 +140,7 @@ _DOES: Mapping[type, Callable[[Any], str]] = {
     d.AgentStep: lambda step: ", ".join(step.tools),
     d.ToolStep: lambda step: step.tool,
     d.ApprovalStep: lambda step: f"by {' or '.join(step.roles)}, {duration_text(step.timeout_ms)}",
-    d.WaitStep: lambda step: f"{step.event}, {duration_text(step.timeout_ms)}",
+    d.WaitStep: lambda step: f"{_events(step)}, {duration_text(step.timeout_ms)}",
     d.SleepStep: lambda step: _sleep(step),
     d.ChoiceStep: lambda step: "",
     d.ParallelStep: lambda step: f"{step.join} of {len(step.branches)}",
