@@ -12,17 +12,22 @@ from holdfast.projections.rows import PROMOTED
 from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
-from holdfast.schemas.record import Message, Record
+from holdfast.schemas import topics
+from holdfast.schemas.codec import decode
+from holdfast.schemas.correlations import SubscriptionClosed
+from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.schemas.tasks import LookUpEffect
+from holdfast.streams.consequences import announced
 from holdfast.streams.core.evolve import EVENT_TYPES, Cause, evolve
 from holdfast.streams.core.pending import calls_owed, timers
 from holdfast.streams.core.replay import first_divergence
 from holdfast.streams.core.state import CallStatus, Status, WorkflowState
 from holdfast.streams.core.told import TOLD
 from holdfast.streams.core.transitions import TRANSITIONS
+from holdfast.streams.outbound import Outbound
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import state_from_json, state_json
-from support.scenario import Scenario, answer, define
+from support.scenario import TENANT, WORKFLOW, Scenario, answer, define
 
 OUTPUT = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
 CALL = {"to": "${input.to}"}
@@ -257,6 +262,7 @@ class World:
 
 
 OUTCOMES = ("done", "not_done", "retry")
+ENGINE = ("engine", "orchestrator")
 schedules = st.lists(st.integers(0, 10_000), min_size=1, max_size=60)
 
 
@@ -501,3 +507,68 @@ def test_every_input_type_has_a_handler() -> None:
     from holdfast.streams.core.decide import INPUT_TYPES
 
     assert set(INBOX.records) == INPUT_TYPES
+
+
+LASTING = (*topics.RESULTS.records, SubscriptionClosed, rep.ReportChildEnded)
+
+
+def with_strangers(world: World) -> list[tuple[Message[Record], int]]:
+    """Between a workflow's own inputs: starts of a child that has its id, and events for waits that it never had."""
+    mixed = []
+    for number, (own, input_id, now_ms, actor) in enumerate(world.inputs):
+        start = req.StartWorkflow(
+            definition="test",
+            definition_hash=DEFINITION.hash,
+            input={},
+            parent_id=f"parent-{number}",
+            parent_step="s",
+            parent_visit=1,
+        )
+        event = req.DeliverEvent(event_type="told", correlation="", payload=0, subscription_id=f"none-{number}")
+        for body, name, who in ((own, input_id, actor), (start, f"s-{number}", ENGINE), (event, f"e-{number}", ENGINE)):
+            meta = EventMeta(
+                event_id=name,
+                type=type(body).__name__,
+                tenant=TENANT,
+                workflow_id=WORKFLOW,
+                actor_kind=who[0],
+                actor_id=who[1],
+                occurred_at_ms=now_ms,
+            )
+            mixed.append((Message(meta=meta, body=body), now_ms))
+    return mixed
+
+
+@settings(max_examples=60)
+@given(schedules, st.integers(0, 1_000))
+def test_what_a_crash_kept_from_others_is_sent_by_the_next_worker(schedule: list[int], at: int) -> None:
+    """A crash leaves the journal and nothing behind it, from any input on: answers, results, the end of waits."""
+    inputs = with_strangers(run(schedule))
+    cut = at % len(inputs)
+    driver = Scenario(DEFINITION).driver
+    row, kept, tail = None, None, Tail()
+    lost: list[tuple[int, Outbound]] = []
+    sent: list[Outbound] = []
+    for offset, (message, now_ms) in enumerate(inputs):
+        outcome = driver.fold(row, message, offset=offset, now_ms=now_ms)
+        row = outcome.row
+        if offset < cut:
+            kept = row
+            continue
+        lost += [(offset, record) for record in outcome.outbound]
+        for record in outcome.journal:
+            event = decode(record.value)
+            if decided := tail.take(kept, record.key, event, offset):
+                sent += announced(*decided, Cause.of(event.meta))
+    recovered = next(iter(tail.rows.values()), kept)
+    assert recovered is not None
+    sent += driver.owed(recovered)
+    for message, now_ms in inputs[cut : recovered.inbox_offset + 1]:
+        sent += driver.repeated(recovered, message, now_ms=now_ms)
+    known = {(record.topic.name, decode(record.value).meta.event_id) for record in sent}
+    for offset, record in lost:
+        told = decode(record.value)
+        if isinstance(told.body, LASTING) and offset <= recovered.inbox_offset:  # what lies behind is folded again
+            assert (record.topic.name, told.meta.event_id) in known, told.body
+    statuses = [decode(record.value).body for record in sent if record.topic is topics.STATUS]
+    assert [getattr(body, "status", "") for body in statuses] == [recovered.state.status]

@@ -13,6 +13,7 @@ from holdfast.streams.outbound import letter_id
 Place = tuple[str, str]
 """Where a letter stands and by which id: the receiver's workflow key, the event id."""
 
+LETTERS = (req.StartWorkflow, req.CancelWorkflow, rep.ReportChildEnded)
 _ENGINE = "engine"
 
 
@@ -49,9 +50,9 @@ class Letters:
         self.now[sender] = set(owed)
 
     def take_input(self, message: Message[Record]) -> None:
-        """Note a record of the inbox: those that the engine itself wrote are letters."""
+        """Note a record of the inbox: starts, stops and ends that the engine itself wrote are letters."""
         meta, body = message.meta, message.body
-        if meta.actor_kind != _ENGINE:
+        if meta.actor_kind != _ENGINE or not isinstance(body, LETTERS):
             return
         receiver = workflow_key(meta.tenant, meta.workflow_id)
         self.sent.add((receiver, meta.event_id))

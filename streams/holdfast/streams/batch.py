@@ -72,13 +72,16 @@ class BatchFolder:
             batch.records.append(poison_record(message, value, "orchestrator", self._prefix))
             return
         row = batch.rows[key][1] if key in batch.rows else self._table.get(key)
+        now_ms = round(message.timestamp * 1000)
         if row is not None and message.offset <= row.inbox_offset:
-            return  # a replay: its records were durable before this row was
+            repeated = self.driver.repeated(row, value, now_ms=now_ms)
+            batch.records.extend(self.outgoing(record, partition) for record in repeated)
+            return
         outcome = self.driver.fold(
             row,
             value,
             offset=message.offset,
-            now_ms=round(message.timestamp * 1000),
+            now_ms=now_ms,
             prefix=self._prefix_for(key, message.offset),
         )
         for record in outcome.journal:

@@ -7,29 +7,22 @@ production, tests and simulations call it directly.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.schemas import chain, topics
+from holdfast.schemas import chain, ids, topics
 from holdfast.schemas import correlations as c
 from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
-from holdfast.schemas import tasks as t
-from holdfast.schemas.codec import encode
-from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.record import EventMeta, Message, Record, changed
+from holdfast.streams.consequences import consequences, letters, refusal_for_claimer, refusal_for_parent, tasks
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.decide import Decision, decide
 from holdfast.streams.core.evolve import Cause, evolve
-from holdfast.streams.core.pending import calls_owed, calls_under_way, letters_owed, task_for
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.state import WorkflowState
-from holdfast.streams.core.subscriptions import Told, closed, opened, subscriptions, waiting_run
+from holdfast.streams.core.subscriptions import opened, waiting_run
 from holdfast.streams.outbound import (
-    SOURCE,
     Outbound,
-    engine_meta,
     event_metas,
-    inbox_record,
-    letter_meta,
     outbound_record,
     rejection_record,
     status_record,
@@ -38,8 +31,6 @@ from holdfast.streams.outbound import (
 from holdfast.streams.rows import Row, state_json
 
 STATE_LIMIT_BYTES = 524_288
-REQUESTS = topics.REQUESTS.records
-ENDINGS = (e.WorkflowCompleted, e.WorkflowFailed, e.WorkflowCancelled)
 
 Definitions = Callable[[str], CompiledDefinition | None]
 """Looks a definition up by its hash; None if it is not known."""
@@ -80,7 +71,8 @@ class Driver:
         """
         state = row.state if row is not None else None
         if _handed_in_vain(state, message.body):
-            return self._given_back(row, message, offset, now_ms)
+            kept = changed(row, inbox_offset=offset) if row is not None else None
+            return Outcome(row=kept, outbound=(_given_back(message, now_ms),))
         definition = self._definition_for(state, message.body)
         if definition is None:
             name = getattr(message.body, "definition_hash", "") or (state.definition_hash if state else "")
@@ -135,37 +127,18 @@ class Driver:
     def _candidate(self, body: Record) -> CompiledDefinition | None:
         return self._definitions(body.definition_hash) if isinstance(body, req.MigrateWorkflow) else None
 
-    def _given_back(self, row: Row | None, message: Message[Record], offset: int, now_ms: int) -> Outcome:
-        """A published event came to a wait that is over: the correlator hears so again, and hands it to another.
-
-        If the wait took this very event, the correlator was told that before, and ignores this.
-        """
-        body = message.body
-        assert isinstance(body, req.DeliverEvent)
-        answer = c.SubscriptionClosed(
-            event_type=body.event_type,
-            correlation=body.correlation,
-            subscription_id=body.subscription_id,
-            source_id="",
-        )
-        cause = Cause.of(replace(message.meta, cause_id=message.meta.event_id, recorded_at_ms=now_ms))
-        return Outcome(
-            row=changed(row, inbox_offset=offset) if row is not None else None,
-            outbound=(subscription_record(cause, answer, message.meta.event_id),),
-        )
-
     def _refused(
         self, row: Row | None, message: Message[Record], refused: Rejection, offset: int, now_ms: int
     ) -> Outcome:
         meta, body = message.meta, message.body
-        notice = rejection_record(meta, refused, type(body).__name__, now_ms)
-        outbound: tuple[Outbound, ...] = (notice,) if row is None or isinstance(body, REQUESTS) else ()
+        outbound: tuple[Outbound, ...] = ()
         if isinstance(body, req.StartWorkflow) and body.parent_id:
-            outbound += (_refusal_for_parent(meta, body, refused, now_ms),)
+            outbound += (refusal_for_parent(meta, body, refused, now_ms),)
         if isinstance(body, rep.ClaimTask):
-            outbound += (_refusal_for_claimer(meta, body, refused, now_ms),)
+            outbound += (refusal_for_claimer(meta, body, refused, now_ms),)
+        notice = rejection_record(meta, refused, type(body).__name__, now_ms)
         if row is None:
-            return Outcome(row=None, outbound=outbound)
+            return Outcome(row=None, outbound=(notice, *outbound))
         definition = self._definitions(row.state.definition_hash)
         if definition is None:  # nothing can be folded without it; the notice says so
             return Outcome(row=changed(row, inbox_offset=offset), outbound=(notice,))
@@ -190,39 +163,38 @@ class Driver:
         before = row.state if row is not None else None
         sequence = row.sequence if row is not None else 0
         head = row.head_hash if row is not None else chain.GENESIS
-        journal: list[Outbound] = []
-        results: list[Outbound] = []
-        last_id = cause.input_id
-        for meta, event in event_metas(cause, decision.events, sequence, offset, head):
-            head, last_id = meta.hash, meta.event_id
-            if meta.index >= journaled:
-                record = outbound_record(topics.JOURNAL, event, meta)
-                journal.append(record)
-                if isinstance(event, ENDINGS):
-                    results.append(replace(record, topic=topics.RESULTS))
-        after = decision.state
-        outbound = [*results, *_tasks(before, after, definition, cause, last_id)]
-        outbound += _stops(before, after, decision.events, cause, last_id)
-        outbound += _letters(before, after, cause, last_id)
-        told: tuple[Told, ...] = (*opened(before, after), *closed(before, after, decision.events))
-        outbound += [subscription_record(cause, body, last_id) for body in told]
-        if before is None or before.status is not after.status:
-            outbound.append(status_record(after, cause, last_id))
+        metas = event_metas(cause, decision.events, sequence, offset, head)
+        decided = [Message(meta=meta, body=event) for meta, event in metas]
         new_row = Row(
             inbox_offset=offset,
             sequence=sequence + len(decision.events),
             journal_offset=row.journal_offset if row is not None else -1,
-            head_hash=head,
-            state=after,
-            text=state_json(after),
+            head_hash=decided[-1].meta.hash,
+            state=decision.state,
+            text=state_json(decision.state),
         )
-        return Outcome(row=new_row, journal=tuple(journal), outbound=tuple(outbound))
+        return Outcome(
+            row=new_row,
+            journal=tuple(outbound_record(topics.JOURNAL, event.body, event.meta) for event in decided[journaled:]),
+            outbound=tuple(consequences(before, decided, decision.state, definition, cause)),
+        )
 
-    def owed(self, row: Row, ended: Sequence[c.SubscriptionClosed] = ()) -> tuple[Outbound, ...]:
-        """Everything that others should have about a workflow: what to send again after a recovery.
+    def repeated(self, row: Row, message: Message[Record], *, now_ms: int) -> tuple[Outbound, ...]:
+        """What to send again for an input that the row has folded already: answers that no journal event tells of.
 
-        `ended` are the waits that were over by then and that the correlator may not have heard of.
+        The journal may have been ahead of them when a worker died, and a row that was made from the journal says
+        nothing about inputs that only led to an answer. Whoever has it already ignores it.
         """
+        body = message.body
+        if _handed_in_vain(row.state, body):
+            return (_given_back(message, now_ms),)
+        if isinstance(body, req.StartWorkflow) and body.parent_id and not _is_child_of(row.state, body):
+            refused = reject("workflow_exists", workflow_id=message.meta.workflow_id, status=row.state.status)
+            return (refusal_for_parent(message.meta, body, refused, now_ms),)
+        return ()
+
+    def owed(self, row: Row) -> tuple[Outbound, ...]:
+        """Everything that others should have about a workflow, whatever happened: what a new worker sends again."""
         definition = self._definitions(row.state.definition_hash)
         if definition is None:
             return ()
@@ -233,17 +205,17 @@ class Driver:
             definition_name=state.definition_name,
             definition_hash=state.definition_hash,
             input_id="",
-            now_ms=state.started_at_ms,
+            now_ms=state.updated_at_ms,
             actor_kind="engine",
             actor_id="recovery",
             correlation_id=state.correlation_id,
             traceparent=state.traceparent,
         )
-        told: tuple[Told, ...] = (*ended, *subscriptions(state).values())
         return (
-            *_tasks(None, state, definition, cause, ""),
-            *_letters(None, state, cause, ""),
-            *(subscription_record(cause, body, "") for body in told),
+            *tasks(None, state, definition, cause, ""),
+            *letters(None, state, cause, ""),
+            *(subscription_record(cause, body, "") for body in opened(None, state)),
+            status_record(state, cause, ids.hash_id(row.head_hash)),
         )
 
 
@@ -253,6 +225,33 @@ def _handed_in_vain(state: WorkflowState | None, body: Record) -> bool:
         isinstance(body, req.DeliverEvent)
         and bool(body.subscription_id)
         and waiting_run(state, body.subscription_id) is None
+    )
+
+
+def _given_back(message: Message[Record], now_ms: int) -> Outbound:
+    """A published event came to a wait that is over: the correlator hears so again, and hands it to another.
+
+    If the wait took this very event, the correlator was told that before, and ignores this.
+    """
+    body = message.body
+    assert isinstance(body, req.DeliverEvent)
+    answer = c.SubscriptionClosed(
+        event_type=body.event_type,
+        correlation=body.correlation,
+        subscription_id=body.subscription_id,
+        source_id="",
+    )
+    cause = Cause.of(replace(message.meta, cause_id=message.meta.event_id, recorded_at_ms=now_ms))
+    return subscription_record(cause, answer, message.meta.event_id)
+
+
+def _is_child_of(state: WorkflowState, start: req.StartWorkflow) -> bool:
+    parent = state.parent
+    return parent is not None and (parent.workflow_id, parent.step, parent.visit, parent.index) == (
+        start.parent_id,
+        start.parent_step,
+        start.parent_visit,
+        start.parent_index,
     )
 
 
@@ -311,87 +310,3 @@ def _diverged(state: WorkflowState | None, prefix: Sequence[Message[Record]], ca
     if state.finished:  # nothing can be blocked any more: the ending stands, and this says that it was cut short
         ending = e.InputRejected(code="decision_diverged", message=why, input_type="decision", input_id=cause.input_id)
     return Decision(events=(*kept, ending), state=evolve(state, ending, cause))
-
-
-OUTCOMES = (
-    e.ModelCallCompleted,
-    e.ModelCallFailed,
-    e.ToolCallCompleted,
-    e.ToolCallFailed,
-    e.ToolOutcomeUnknown,
-    e.TaskReleased,
-)
-_TASK_TOPICS = {
-    t.LookUpEffect: topics.TASKS_TOOL,
-    t.RunModelCall: topics.TASKS_MODEL,
-    t.RunToolCall: topics.TASKS_TOOL,
-    t.GrantTask: topics.GRANTS,
-}
-
-
-def _tasks(
-    before: WorkflowState | None, after: WorkflowState, definition: CompiledDefinition, cause: Cause, cause_id: str
-) -> list[Outbound]:
-    had = calls_owed(before) if before is not None else {}
-    records = []
-    for debt, (run, call) in calls_owed(after).items():
-        if debt in had:
-            continue
-        body = task_for(run, call, definition.definition)
-        meta = engine_meta(cause, body, cause_id, call.effect_key, debt[1])
-        key = f"{call.effect_key}/{debt[1]}".encode()
-        records.append(Outbound(_TASK_TOPICS[type(body)], key, encode(body, meta), cloud_event(body, meta, SOURCE)))
-    return records
-
-
-def _stops(
-    before: WorkflowState | None, after: WorkflowState, events: Sequence[Record], cause: Cause, cause_id: str
-) -> list[Outbound]:
-    """Word to executors that nobody waits for their attempts any more. Of use only now, hence never owed."""
-    if before is None:
-        return []
-    settled = {event.effect_key for event in events if isinstance(event, OUTCOMES)}
-    wanted = calls_under_way(after)
-    records = []
-    for effect_key, attempt in calls_under_way(before).items():
-        if effect_key not in wanted and effect_key not in settled:
-            body = t.StopTask(effect_key=effect_key, attempt=attempt, reason=t.WITHDRAWN)
-            records.append(_stop(body, engine_meta(cause, body, cause_id, effect_key, attempt)))
-    return records
-
-
-def _stop(body: t.StopTask, meta: EventMeta) -> Outbound:
-    key = f"{body.effect_key}/{body.attempt}".encode()
-    return Outbound(topics.GRANTS, key, encode(body, meta), cloud_event(body, meta, SOURCE))
-
-
-def _letters(before: WorkflowState | None, after: WorkflowState, cause: Cause, cause_id: str) -> list[Outbound]:
-    had = letters_owed(before) if before is not None else {}
-    return [
-        inbox_record(body, letter_meta(cause, body, workflow_id, cause_id, after.started_by))
-        for (about, workflow_id), body in letters_owed(after).items()
-        if (about, workflow_id) not in had
-    ]
-
-
-def _refusal_for_parent(meta: EventMeta, body: req.StartWorkflow, refused: Rejection, now_ms: int) -> Outbound:
-    """What a parent hears of a child that could not be started."""
-    report = rep.ReportChildEnded(
-        step=body.parent_step,
-        visit=body.parent_visit,
-        index=body.parent_index,
-        child_id=meta.workflow_id,
-        outcome="rejected",
-        output=None,
-        error_class=refused.code,
-        error_message=refused.message,
-    )
-    cause = Cause.of(replace(meta, recorded_at_ms=now_ms))
-    return inbox_record(report, letter_meta(cause, report, body.parent_id, meta.event_id, meta.actor_id))
-
-
-def _refusal_for_claimer(meta: EventMeta, body: rep.ClaimTask, refused: Rejection, now_ms: int) -> Outbound:
-    """What an executor hears of a claim that was refused: it may be waiting for its grant. Of use only now."""
-    stop = t.StopTask(effect_key=body.effect_key, attempt=body.attempt, reason=refused.code)
-    cause = Cause.of(replace(meta, recorded_at_ms=now_ms))
-    return _stop(stop, engine_meta(cause, stop, meta.event_id, body.effect_key, body.attempt, meta.event_id))

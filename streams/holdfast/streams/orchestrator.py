@@ -135,7 +135,7 @@ class Orchestrator:
             owed = [
                 self.folder.outgoing(record, partition)
                 for key, row in tail.rows.items()
-                for record in self.folder.driver.owed(row, tail.ended.get(key, ()))
+                for record in (*tail.announced.get(key, ()), *self.folder.driver.owed(row))
             ]
             await self.sender.send_all(owed)
             rows = [(key, partition, row, encode_row(row)) for key, row in tail.rows.items()]

@@ -6,15 +6,16 @@ So a crash between the journal and the rows never decides the same record twice,
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from holdfast.schemas.codec import DecodeError, decode
-from holdfast.schemas.correlations import SubscriptionClosed
 from holdfast.schemas.record import Message, Record
+from holdfast.streams.consequences import announced
 from holdfast.streams.core.evolve import Cause, evolve
-from holdfast.streams.core.subscriptions import closed
+from holdfast.streams.core.state import WorkflowState
+from holdfast.streams.outbound import Outbound
 from holdfast.streams.row_table import RowTable
 from holdfast.streams.rows import Row, state_json
 
@@ -22,40 +23,48 @@ log = logging.getLogger(__name__)
 POLL_MS = 500
 
 
+class Decided(NamedTuple):
+    """A whole decision out of the journal, with the state before and after it."""
+
+    before: WorkflowState | None
+    events: list[Message[Record]]
+    after: WorkflowState
+
+
 @dataclass(slots=True)
 class Tail:
     """What the journal of a partition held beyond its rows.
 
-    `rows` are the rows that moved; `ended` the waits that were over by the end of a decision, so that whoever recovers
-    can say so; `cut_short` the beginnings of decisions that a crash interrupted; `journal_offset` the last offset
-    read, -1 if nothing was.
+    `rows` are the rows that moved; `announced` what others may not have heard of yet because of it; `cut_short` the
+    beginnings of decisions that a crash interrupted; `journal_offset` the last offset read, -1 if nothing was.
     """
 
     rows: dict[bytes, Row] = field(default_factory=dict)
-    ended: dict[bytes, list[SubscriptionClosed]] = field(default_factory=dict)
+    announced: dict[bytes, list[Outbound]] = field(default_factory=dict)
     cut_short: dict[bytes, list[Message[Record]]] = field(default_factory=dict)
     journal_offset: int = -1
 
-    def take(self, row: Row | None, key: bytes, message: Message[Record], offset: int) -> None:
-        """Fold the next journal event, given the row that the table has. Repeats of a sequence are left out."""
+    def take(self, row: Row | None, key: bytes, message: Message[Record], offset: int) -> Decided | None:
+        """Fold the next journal event, given the row that the table has. Repeats of a sequence are left out.
+
+        Returns the decision that the event completes, None as long as there is none.
+        """
         self.journal_offset = offset
         row = self.rows.get(key, row)
         begun = self.cut_short.get(key, [])
         expected = (row.sequence if row is not None else 0) + len(begun) + 1
         if message.meta.sequence != expected:
-            return  # the first event of a (workflow, sequence) is the only one
+            return None  # the first event of a (workflow, sequence) is the only one
         begun = [*begun, message]
         if message.meta.index < message.meta.count - 1:
             self.cut_short[key] = begun
-            return
+            return None
         self.cut_short.pop(key, None)
         before = row.state if row is not None else None
         state = before
         for event in begun:
             state = evolve(state, event.body, Cause.of(event.meta))
         assert state is not None
-        if ended := closed(before, state, [event.body for event in begun]):
-            self.ended.setdefault(key, []).extend(ended)
         self.rows[key] = Row(
             inbox_offset=message.meta.cause_offset,
             sequence=message.meta.sequence,
@@ -64,6 +73,7 @@ class Tail:
             state=state,
             text=state_json(state),
         )
+        return Decided(before, begun, state)
 
 
 def known_journal_offset(table: RowTable, partition: int) -> int:
@@ -107,4 +117,7 @@ async def _take_available(consumer: Any, tails: dict[int, Tail], table: RowTable
             except DecodeError:
                 log.critical("journal %s/%s offset %s cannot be read", tp.topic, tp.partition, record.offset)
                 raise
-            tails[tp.partition].take(table.get(record.key), record.key, message, record.offset)
+            tail = tails[tp.partition]
+            if decided := tail.take(table.get(record.key), record.key, message, record.offset):
+                told = announced(*decided, Cause.of(message.meta))
+                tail.announced.setdefault(record.key, []).extend(told)

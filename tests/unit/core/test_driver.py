@@ -10,6 +10,7 @@ from holdfast.schemas import events as e
 from holdfast.schemas import requests as req
 from holdfast.schemas.codec import decode
 from holdfast.schemas.record import EventMeta, Message, Record
+from holdfast.schemas.results import WorkflowStatus
 from holdfast.streams.core.decide import Decision, decide
 from holdfast.streams.core.rejections import reject
 from holdfast.streams.driver import Outcome
@@ -120,4 +121,6 @@ def test_what_is_owed_after_a_recovery_is_what_was_sent() -> None:
     scenario.feed(DELIVERED, "ev-1")
     assert scenario.row is not None
     owed = [decode(record.value) for record in scenario.driver.owed(scenario.row)]
-    assert [message.body for message in owed] == [scenario.take()]
+    task = scenario.take()
+    status = WorkflowStatus(status="running", step="go", updated_at_ms=scenario.now_ms)
+    assert [message.body for message in owed] == [task, status]
