@@ -356,7 +356,7 @@ def test_all_mistakes_are_told_and_then_nothing_is_applied(project: Project) -> 
     assert [row["status"] for row in taken.json] == ["invalid"]
     assert [mistake["place"] for mistake in taken.json[0]["mistakes"]] == ["name", "definition"]
     twice = project.cli("schedules", "apply", good, project.cli.file(schedule(name, every="2s")))
-    assert "has the same name" in twice.err
+    assert "doubled_name" in twice.err
 
 
 @pytest.mark.parametrize("verb", ["show", "delete"])
