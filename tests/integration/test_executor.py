@@ -132,11 +132,17 @@ async def test_a_call_that_takes_too_long_is_stopped_and_only_a_read_is_known_to
 
 
 async def test_a_call_whose_deadline_has_passed_is_not_made(fleet: Fleet, orchestrator: Orchestrator) -> None:
+    """Whether another executor made one that takes no claim, and died before it said so, nobody knows."""
     fleet.tools()
-    late = tool_task("slow_keyed", {"ms": 1}, effect="keyed", deadline_in_ms=-1, lease_ms=LEASE_MS)
-    await orchestrator.send(late)
-    (failure,) = await orchestrator.wait_for(ReportTaskFailure)
-    assert (failure.error_class, failure.outcome_unknown) == ("timeout", False)
+    late = tool_task("slow_keyed", {"ms": 1}, effect="keyed", deadline_in_ms=-1, lease_ms=LEASE_MS, n=0)
+    unclaimed = tool_task("slow_keyed", {"ms": 1}, effect="keyed", deadline_in_ms=-1, n=1)
+    harmless = tool_task("slow_read", {"ms": 1}, deadline_in_ms=-1, n=2)
+    for task in (late, unclaimed, harmless):
+        await orchestrator.send(task)
+    failures = await orchestrator.wait_for(ReportTaskFailure, 3)
+    assert {failure.error_class for failure in failures} == {"timeout"}
+    told = {failure.effect_key: failure.outcome_unknown for failure in failures}
+    assert [told[task.effect_key] for task in (late, unclaimed, harmless)] == [False, True, False]
     assert fleet.probes() == []
     assert not orchestrator.of(ClaimTask)
 

@@ -73,15 +73,20 @@ DEFINITION = define(
             "arguments": CALL,
             "roles": ["lead"],
             "timeout": "10m",
-            "next": "go",
+            "next": "peek",
             "catch": {"rejected": "note"},
         },
+        "peek": {"kind": "tool", "tool": "look", "next": "go"},
         "go": {
             "kind": "tool",
             "tool": "send",
             "approved_by": "ask",
             "arguments": CALL,
-            "compensate": {"tool": "slow", "arguments": {"of": "${steps.go.output}"}},
+            "compensate": {
+                "tool": "slow",
+                "arguments": {"of": "${steps.go.output}"},
+                "restore": {"read": "peek"},
+            },
             "next": "post",
         },
         "post": {
@@ -206,7 +211,7 @@ class World:
             )
         elif hasattr(task, "tool"):
             body = rep.ReportToolResult(
-                effect_key=task.effect_key, attempt=task.attempt, executor_id="x0", result=choice, duration_ms=1
+                effect_key=task.effect_key, attempt=task.attempt, executor_id="x0", result=choice % 3, duration_ms=1
             )
         else:
             responses = (

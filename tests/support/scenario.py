@@ -43,6 +43,8 @@ TOOLS: dict[str, dict[str, Any]] = {
         manifest("look"),
         manifest("send", "keyed"),
         manifest("slow", "keyed", timeout_ms=60_000),
+        {**manifest("brief", "keyed"), "key_lifetime_ms": 20_000},
+        {**manifest("trace", "keyed"), "key_lifetime_ms": 20_000, "lookup": True},
         manifest("pay", "once"),
         manifest("file", "lookup"),
         {**manifest("post", "lookup"), "lookup": True, "visibility_lag_ms": 20_000},
@@ -168,7 +170,7 @@ class Scenario:
         )
         return self.feed(body, actor=("executor", executor))
 
-    def failure(self, task: Any, error_class: str = "unavailable", **more: Any) -> list[Record]:
+    def failure(self, task: Any, error_class: str = "unavailable", executor: str = "x1", **more: Any) -> list[Record]:
         details: dict[str, Any] = {
             "error_message": "it broke",
             "http_status": 0,
@@ -180,11 +182,11 @@ class Scenario:
         body = rep.ReportTaskFailure(
             effect_key=task.effect_key,
             attempt=task.attempt,
-            executor_id="x1",
+            executor_id=executor,
             error_class=error_class,
             **{**details, **more},
         )
-        return self.feed(body, actor=("executor", "x1"))
+        return self.feed(body, actor=("executor", executor))
 
     def deliver(self, event_type: str, payload: Json = None, correlation: str = "", input_id: str = "") -> list[Record]:
         return self.feed(req.DeliverEvent(event_type=event_type, correlation=correlation, payload=payload), input_id)

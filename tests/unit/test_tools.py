@@ -288,6 +288,9 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
     ({"effect": "read", "lookup": anything}, "only calls of txn, keyed, lookup are searched for"),
     ({"effect": "once", "lookup": anything}, "only calls of txn, keyed, lookup are searched for"),
     ({"effect": "keyed", "visibility_lag": "20s"}, "needs a lookup"),
+    ({"effect": "txn", "key_lifetime": "1h"}, "only keyed calls have a key"),
+    ({"effect": "keyed", "key_lifetime": "1s"}, "must not be shorter than one attempt"),
+    ({"effect": "read", "reversible": True}, "there is nothing to reverse"),
     ({"effect": "keyed", "lookup": anything, "visibility_lag": "soon"}, "is not a duration"),
 ]
 

@@ -154,8 +154,10 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.ScheduleStarted: _mapped(*_STEP, after_at_ms="due_at"),
     events.ScheduleFired: _mapped(*_STEP, "child_id", nominal_at_ms="due_at", outcome="decision"),
     events.ChildReleased: _mapped(*_STEP, "child_id", "reason"),
-    events.CompensationRegistered: _mapped(*_STEP, "effect_key", "tool"),
-    events.CompensationBound: _mapped(*_STEP, "tool", "effect", "action_hash", payload=("arguments",)),
+    events.CompensationRegistered: _mapped(
+        *_STEP, "effect_key", "tool", payload=("read_tool", "read_arguments", "prior")
+    ),
+    events.CompensationBound: _mapped(*_STEP, "tool", "effect", "action_hash", payload=("arguments", "written")),
     events.CompensationDropped: _mapped(*_STEP, payload=("reason",)),
     events.CompensationStarted: _mapped(*_STEP, timeout_at_ms="due_at", says={"status": "compensating"}),
     events.CompensationEnded: _mapped(*_STEP, *_ERROR, outcome="decision"),
@@ -213,7 +215,7 @@ PROMOTED: Mapping[type[Record], Mapped] = {
         "approval_id",
         index="call_index",
         deadline_at_ms="due_at",
-        payload=("arguments", "call_id"),
+        payload=("arguments", "call_id", "key_until_ms"),
     ),
     events.ToolCallCompleted: _mapped(
         *_TURN, "executor_id", "tool", "duration_ms", index="call_index", payload=("result",)

@@ -176,6 +176,7 @@ class ToolCallRequested(Record):
     approval_id: str
     call_id: str
     deadline_at_ms: int
+    key_until_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -577,6 +578,9 @@ class CompensationRegistered(Record):
     visit: int
     effect_key: str
     tool: str
+    read_tool: str = ""
+    read_arguments: Json = None
+    prior: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -589,6 +593,7 @@ class CompensationBound(Record):
     effect: str
     arguments: Json
     action_hash: str
+    written: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)

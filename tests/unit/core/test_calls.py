@@ -81,6 +81,42 @@ def test_a_keyed_call_that_stays_unknown_to_the_end_is_never_called_failed() -> 
     assert scenario.names == ["ToolOutcomeUnknown", "WorkflowBlocked"]
 
 
+def test_a_keyed_call_of_unknown_outcome_is_made_again_only_while_its_key_lives() -> None:
+    scenario = calling("brief", retry={"max_attempts": 9, "initial": "15s", "jitter": 0})
+    task = scenario.take()
+    assert task.deadline_at_ms == START_MS + 20_000, "it is not begun after that"
+    scenario.failure(task, outcome_unknown=True)
+    scenario.fire()
+    again = scenario.take()
+    assert (again.effect_key, again.attempt) == (task.effect_key, 2)
+    scenario.failure(again, outcome_unknown=True)
+    assert scenario.names == ["ToolOutcomeUnknown", "WorkflowBlocked"]
+
+
+def test_a_keyed_call_whose_key_is_forgotten_is_searched_for_if_it_can_be() -> None:
+    scenario = calling("trace", retry={"max_attempts": 9, "initial": "30s", "jitter": 0})
+    scenario.failure(scenario.take(), outcome_unknown=True)
+    assert scenario.names == ["ToolOutcomeUnknown", "ToolLookupRequested"]
+
+
+def test_a_keyed_call_that_certainly_did_nothing_is_made_again_whatever_became_of_its_key() -> None:
+    scenario = calling("brief", retry={"max_attempts": 2, "initial": "30s", "jitter": 0})
+    scenario.failure(scenario.take())
+    scenario.fire()
+    assert scenario.take().attempt == 2
+
+
+@pytest.mark.parametrize("tool", ["slow", "pay"])
+def test_a_failure_that_somebody_else_than_the_holder_reports_changes_nothing(tool: str) -> None:
+    scenario = calling(tool)
+    task = scenario.take()
+    scenario.claim(task, "x1")
+    scenario.failure(task, "timeout", executor="x2")
+    assert only(scenario.last, e.InputRejected).code == "lease_held"
+    scenario.tool_result(task, "done", executor="x1")
+    assert scenario.state.status == "completed"
+
+
 def test_the_first_claim_of_an_attempt_wins() -> None:
     scenario = calling("slow")
     task = scenario.take()

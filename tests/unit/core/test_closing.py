@@ -288,3 +288,76 @@ def test_the_latest_effect_is_undone_first_whatever_the_steps_are_called(names: 
         undone.append(task.arguments["undo"])
         scenario.tool_result(task)
     assert undone == list(reversed(names))
+
+
+def price(**restore: Any) -> Scenario:
+    """A workflow that reads a price, writes another, and then waits."""
+    undo = {"tool": "send", "arguments": {"price": "${steps.peek.output}"}, "restore": {"read": "peek", **restore}}
+    steps: Steps = {
+        "peek": {"kind": "tool", "tool": "look", "arguments": {"sku": "${input.sku}"}, "next": "put"},
+        "put": {**act(next="hear"), "arguments": {"price": 9}, "compensate": {**undo, "retry": {"max_attempts": 1}}},
+        "hear": {"kind": "wait", "event": "told", "timeout": "30m", "next": "end"},
+    }
+    scenario = Scenario(define(steps))
+    scenario.start({"sku": "s-1"})
+    scenario.tool_result(scenario.take(), 5)
+    scenario.tool_result(scenario.take(), 9)
+    scenario.cancel()
+    return scenario
+
+
+@pytest.mark.parametrize("restore", [{}, {"written": 9}, {"written": "${steps.put.output}"}])
+def test_a_prior_value_is_put_back_while_what_was_written_is_still_there(restore: Steps) -> None:
+    scenario = price(**restore)
+    reading = scenario.take()
+    assert (reading.tool, reading.arguments) == ("look", {"sku": "s-1"})
+    assert reading.effect_key == "acme/w-1/put~undo.1/0/1"
+    scenario.tool_result(reading, 9)
+    writing = scenario.take()
+    assert (writing.tool, writing.arguments) == ("send", {"price": 5})
+    scenario.tool_result(writing, 5)
+    assert scenario.state.status == "cancelled"
+
+
+def test_a_prior_value_that_is_there_again_is_left_as_it_is() -> None:
+    scenario = price()
+    scenario.tool_result(scenario.take(), 5)
+    assert only(scenario.last, e.CompensationEnded).outcome == "completed"
+    assert (scenario.state.status, scenario.tasks) == ("cancelled", [])
+
+
+def test_a_value_that_somebody_else_has_changed_is_left_to_a_person() -> None:
+    scenario = price()
+    scenario.tool_result(scenario.take(), 7)
+    blocked = only(scenario.last, e.WorkflowBlocked)
+    assert (blocked.code, scenario.tasks) == ("compensation_failed", [])
+    assert "look reads something else than put wrote" in blocked.message
+    scenario.retry("put")
+    scenario.tool_result(scenario.take(), 9)
+    assert scenario.take().arguments == {"price": 5}, "tried again, it compares again"
+
+
+def test_a_reading_that_fails_leaves_it_to_a_person() -> None:
+    scenario = price()
+    scenario.failure(scenario.take(), "tool_error")
+    assert only(scenario.last, e.WorkflowBlocked).code == "compensation_failed"
+
+
+def test_who_has_to_allow_putting_it_back_is_asked_first_and_then_it_is_compared() -> None:
+    undo = {"tool": "send", "arguments": {"price": 5}, "roles": ["lead"], "restore": {"read": "peek"}}
+    steps: Steps = {
+        "peek": {"kind": "tool", "tool": "look", "next": "put"},
+        "put": {**act(next="hear"), "compensate": undo},
+        "hear": {"kind": "wait", "event": "told", "timeout": "30m", "next": "end"},
+    }
+    scenario = Scenario(define(steps))
+    scenario.start()
+    scenario.tool_result(scenario.take(), 5)
+    scenario.tool_result(scenario.take(), 9)
+    scenario.cancel()
+    assert not scenario.tasks
+    scenario.decide("approve")
+    scenario.tool_result(scenario.take(), 9)
+    asked = only(scenario.last, e.ToolCallRequested)
+    assert asked.approval_id
+    assert list(scenario.state.approvals.values())[-1].consumed_by == asked.effect_key

@@ -51,6 +51,7 @@ LOOK: dict[str, Any] = {
 TOOLS: dict[str, dict[str, Any]] = {
     "look": LOOK,
     "send": manifest("send", "keyed"),
+    "book": {**manifest("book", "keyed"), "reversible": True},
     "pay": manifest("pay", "once"),
     "file": manifest("file", "lookup"),
     "search": {**manifest("search", "lookup"), "lookup": True},

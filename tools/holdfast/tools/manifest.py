@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 DEFAULT_TIMEOUT_MS = 10_000
 DEFAULT_MAX_ATTEMPTS = 3
 # Fields that manifests had not from the beginning: one that does not use them keeps its hash.
-_LATER = frozenset({"lookup", "visibility_lag_ms"})
+_LATER = frozenset({"lookup", "visibility_lag_ms", "key_lifetime_ms", "reversible"})
 
 
 class ManifestError(ValueError):
@@ -35,9 +35,11 @@ class ToolManifest:
     `effect` says what to do when nobody knows whether a call happened: `read` and `txn` are called again, `keyed` is
     called again with the same effect key, `lookup` is searched for first, `once` goes to a person. `lookup` says that
     the tool can search for traces of its calls, which are seen `visibility_lag_ms` after the effect at the latest; a
-    tool that cannot leaves a call that must not be repeated to a person. `timeout_ms` bounds one attempt, and one
-    search; `max_attempts` bounds their number. The schemas are JSON Schema (draft 2020-12) of arguments and result.
-    Raises ManifestError if a value is out of range.
+    tool that cannot leaves a call that must not be repeated to a person. `key_lifetime_ms` is how long the other side
+    knows the key of a `keyed` call, 0 for ever: after that, a call of unknown outcome is not repeated any more.
+    `reversible` says that another call can undo the effect, so steps are expected to say how. `timeout_ms` bounds one
+    attempt, and one search; `max_attempts` bounds their number. The schemas are JSON Schema (draft 2020-12) of
+    arguments and result. Raises ManifestError if a value is out of range.
     """
 
     name: str
@@ -49,6 +51,8 @@ class ToolManifest:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     lookup: bool = False
     visibility_lag_ms: int = 0
+    key_lifetime_ms: int = 0
+    reversible: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -61,6 +65,12 @@ class ToolManifest:
             raise ManifestError(f"{self.name} is {self.effect}: only calls of {_SEARCHABLE} are searched for")
         if self.visibility_lag_ms < 0 or (self.visibility_lag_ms and not self.lookup):
             raise ManifestError(f"visibility_lag_ms of {self.name} must be at least 0, and needs a lookup")
+        if self.key_lifetime_ms < 0 or (self.key_lifetime_ms and self.effect != "keyed"):
+            raise ManifestError(f"key_lifetime_ms of {self.name} must be at least 0, and only keyed calls have a key")
+        if self.key_lifetime_ms and self.key_lifetime_ms < self.timeout_ms:
+            raise ManifestError(f"key_lifetime_ms of {self.name} must not be shorter than one attempt (timeout_ms)")
+        if self.reversible and self.effect == "read":
+            raise ManifestError(f"{self.name} only reads: there is nothing to reverse")
 
     @cached_property
     def manifest_hash(self) -> str:

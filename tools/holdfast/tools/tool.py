@@ -105,6 +105,8 @@ def tool(
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     lookup: Callable[..., Any] | None = None,
     visibility_lag: str | int = 0,
+    key_lifetime: str | int = 0,
+    reversible: bool = False,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]:
     """Declare a sync or async function as a tool.
 
@@ -118,6 +120,10 @@ def tool(
     returns the call's result, or None; `Found` and `NotFound` say so with evidence, and tell a result that is None. It
     must change nothing. Whatever it raises leaves the question to a person. `visibility_lag` (`20s`, or ms) is how long
     after the effect its traces may be missing: a call is made again only if a search later than that finds none.
+
+    `key_lifetime` (`24h`, or ms) is how long the other side of a `keyed` tool remembers effect keys; a call of unknown
+    outcome is repeated within that time only, then searched for, or left to a person. `reversible` says that another
+    call can undo this one: `holdfast lint` then asks steps that make it for their `compensate`.
 
     Raises ToolDefinitionError if the function has no manifest, or the lookup does not fit it.
     """
@@ -143,6 +149,8 @@ def tool(
                 max_attempts=max_attempts,
                 lookup=lookup is not None,
                 visibility_lag_ms=parse_duration_ms(visibility_lag),
+                key_lifetime_ms=parse_duration_ms(key_lifetime),
+                reversible=reversible,
             )
         except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as exc:
             raise ToolDefinitionError(f"{tool_name}: an annotation has no JSON Schema: {exc}") from exc

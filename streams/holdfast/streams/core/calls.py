@@ -49,6 +49,17 @@ def action_hash(tenant: str, workflow_id: str, tool: d.Tool, arguments: Json) ->
     )
 
 
+def is_repeatable(call: Call, at_ms: int) -> bool:
+    """True if another attempt at that time does no harm, whatever became of the last one.
+
+    That of a keyed call does none while the other side knows the key.
+    """
+    if call.kind is CallKind.MODEL:
+        return True
+    key_lives = not call.key_until_ms or at_ms < call.key_until_ms
+    return call.effect in REPEATABLE_EFFECTS and key_lives
+
+
 def lease_of(call: Call, definition: d.Definition) -> int:
     """Length of the lease that an executor must claim before it acts, in ms; 0 if it need not claim."""
     if call.kind is CallKind.MODEL:
@@ -147,6 +158,7 @@ def request_tool(
             approval_id=approval_id,
             call_id=call_id,
             deadline_at_ms=deadline_of(turn, run),
+            key_until_ms=turn.now_ms + tool.key_lifetime_ms if tool.key_lifetime_ms else 0,
         )
     )
 
@@ -203,6 +215,7 @@ def attempt_again(turn: Turn, run: StepRun, call: Call) -> None:
             approval_id="",
             call_id=call.call_id,
             deadline_at_ms=deadline_of(turn, run),
+            key_until_ms=call.key_until_ms,
         )
     )
 
@@ -221,10 +234,10 @@ def policy_of(turn: Turn, run: StepRun, call: Call) -> d.Retry:
 def attempt_failed(turn: Turn, run: StepRun, call: Call, failure: Failure) -> bool:
     """Record a failed attempt. True if the call has failed for good: not retried, and not left unknown."""
     unsure = (failure.outcome_unknown or call.unsure) and call.kind is CallKind.TOOL and call.effect != "read"
-    repeatable = call.kind is CallKind.MODEL or call.effect in REPEATABLE_EFFECTS
     policy = policy_of(turn, run, call)
-    retryable = failure.retryable or (failure.outcome_unknown and repeatable)
     wait_ms = delay_ms(policy, call.attempt, failure.error_class, call.effect_key, failure.retry_after_ms)
+    repeatable = is_repeatable(call, turn.now_ms + wait_ms)
+    retryable = failure.retryable or (failure.outcome_unknown and repeatable)
     again = (
         (turn.state.closing is None or run.kind == UNDO)
         and (repeatable or not unsure)

@@ -6,6 +6,7 @@ out what happened, or cannot undo it, is blocked and says what is done and what 
 """
 
 from holdfast.schemas import events as e
+from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.common import undo_key
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
@@ -13,6 +14,8 @@ from holdfast.streams.core.calls import request_approval, request_tool
 from holdfast.streams.core.state import Call, CallKind, CallStatus, Compensation, StepRun, Undo
 from holdfast.streams.core.turn import Close, Turn
 
+READING = 1
+"""The index of the call that reads what is there before a prior value is put back; the call that does it has 0."""
 _LEFT_OPEN = frozenset({CallStatus.REQUESTED, CallStatus.CLAIMED, CallStatus.RETRYING, CallStatus.SEARCHED})
 _ACTS_AT_ONCE = frozenset({"txn", "keyed"})
 """Effects whose executors do not wait for a grant: a call that was only asked for may be happening."""
@@ -151,14 +154,37 @@ def begin_undo(turn: Turn, undo: Compensation) -> None:
             summary=f"undo {undo.step}",
         )
     else:
-        call_undo(turn, run, approval_id="")
+        call_undo(turn, run)
 
 
-def call_undo(turn: Turn, run: StepRun, approval_id: str) -> None:
-    """Ask for the call that undoes what a visit did."""
-    undo = turn.state.compensations[undo_key(run.step, run.visit)]
+def call_undo(turn: Turn, run: StepRun) -> None:
+    """Ask for the call that undoes what a visit did, or first for the reading that it depends on."""
+    undo = _undo_of(turn, run)
+    if not undo.read_tool:
+        _write_undo(turn, run, undo)
+        return
+    tool = turn.definition.definition.tools[undo.read_tool]
+    request_tool(turn, run, tool, undo.read_arguments, index=READING, attempt=undo.attempts + 1)
+
+
+def compared(turn: Turn, run: StepRun, value: Json) -> None:
+    """A prior value is put back if what was written is still there: nobody else's change is overwritten."""
+    undo = _undo_of(turn, run)
+    if value == undo.written:
+        _write_undo(turn, run, undo)
+    elif value == undo.prior:
+        undone(turn, run)
+    else:
+        not_undone(turn, run, "changed_since", f"{undo.read_tool} reads something else than {run.step} wrote")
+
+
+def _write_undo(turn: Turn, run: StepRun, undo: Compensation) -> None:
     tool = turn.definition.definition.tools[undo.tool]
-    request_tool(turn, run, tool, undo.arguments, attempt=undo.attempts + 1, approval_id=approval_id)
+    request_tool(turn, run, tool, undo.arguments, attempt=undo.attempts + 1, approval_id=run.approval_id)
+
+
+def _undo_of(turn: Turn, run: StepRun) -> Compensation:
+    return turn.state.compensations[undo_key(run.step, run.visit)]
 
 
 def _finish(turn: Turn) -> None:

@@ -1,5 +1,7 @@
 """What can be undone: known before the effect is asked for, bound to its recorded result, dropped if it never was."""
 
+from typing import Any
+
 from holdfast.schemas import events as e
 from holdfast.schemas import ids
 from holdfast.schemas.record import Json
@@ -15,7 +17,28 @@ def register(turn: Turn, run: StepRun) -> None:
     step = turn.step(run.step)
     if isinstance(step, d.ToolStep) and step.compensate is not None:
         key = ids.effect_key(turn.state.tenant, turn.state.workflow_id, run.step, run.visit, run.turn, 0)
-        turn.emit(e.CompensationRegistered(step=run.step, visit=run.visit, effect_key=key, tool=step.compensate.tool))
+        turn.emit(
+            e.CompensationRegistered(
+                step=run.step,
+                visit=run.visit,
+                effect_key=key,
+                tool=step.compensate.tool,
+                **_prior(turn, step.compensate.restore),
+            )
+        )
+
+
+def _prior(turn: Turn, restore: d.Restore | None) -> dict[str, Any]:
+    """What was read before the write, and how to read it again, for the event."""
+    if restore is None:
+        return {}
+    reading = turn.step(restore.read)
+    assert isinstance(reading, d.ToolStep)
+    return {
+        "read_tool": reading.tool,
+        "read_arguments": turn.render(restore.read, "arguments"),
+        "prior": turn.state.outputs.get(restore.read),
+    }
 
 
 def happened(turn: Turn, effect_key: str, result: Json) -> None:
@@ -30,8 +53,11 @@ def happened(turn: Turn, effect_key: str, result: Json) -> None:
     steps = scope["steps"]
     assert isinstance(steps, dict)
     scope["steps"] = {**steps, undo.step: {"output": result}}
+    restore, written = step.compensate.restore, None
     try:
         arguments = turn.definition.render(undo.step, "compensate", scope)
+        if restore is not None:
+            written = result if restore.written is None else turn.definition.render(undo.step, "restore", scope)
     except ExpressionError:
         return  # stays as it is: closing the workflow says that nobody knows how to undo it
     tool = turn.definition.definition.tools[step.compensate.tool]
@@ -44,6 +70,7 @@ def happened(turn: Turn, effect_key: str, result: Json) -> None:
             effect=tool.effect,
             arguments=arguments,
             action_hash=action_hash(state.tenant, state.workflow_id, tool, arguments),
+            written=written,
         )
     )
 

@@ -74,6 +74,8 @@ class Tool(Model):
     max_attempts: int = Field(default=3, ge=1)
     lookup: bool = False
     visibility_lag_ms: int = Field(default=0, ge=0)
+    key_lifetime_ms: int = Field(default=0, ge=0)
+    reversible: bool = False
     input_schema: dict[str, Json]
     output_schema: dict[str, Json] = Field(default_factory=dict)
     manifest_hash: str
@@ -123,10 +125,24 @@ class AgentStep(_Working):
     """When a call that failed is made again."""
 
 
+class Restore(Model):
+    """Putting a prior value back: it was read before the write, and is read again before it is overwritten."""
+
+    read: StepName
+    """The tool step before this one that read the prior value, by a tool with the effect `read`."""
+    written: Json = None
+    """What the same call reads after this step, if nobody else writes. May hold `${...}`; null: this step's output."""
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value
+
+
 class Compensate(Model):
     """The call that undoes what a tool step did; its arguments see the step's own output.
 
-    With `roles`, a person has to allow that exact call first.
+    With `roles`, a person has to allow that exact call first. With `restore` it is made only while nobody has changed
+    since what the step wrote; where somebody has, a person has to see to it.
     """
 
     tool: str
@@ -135,6 +151,8 @@ class Compensate(Model):
     """Its arguments. May hold `${...}`, and see the step's own output."""
     roles: tuple[str, ...] = ()
     """Who has to allow the call first; nobody by default."""
+    restore: Restore | None = None
+    """What is compared first, if the call puts a prior value back."""
     retry: Retry = Retry(max_attempts=5)
     """When the call is made again."""
     timeout_ms: DurationMs = Field(default=3_600_000, alias="timeout")
@@ -155,8 +173,8 @@ class ToolStep(_Working):
     """Conditions (CEL) that the result has to meet."""
     retry: Retry = Retry()
     """When a call that failed is made again."""
-    compensate: Compensate | None = None
-    """The call that undoes the effect if the workflow ends without its goal."""
+    compensate: Annotated[Compensate | None, BeforeValidator(_none)] = None
+    """The call that undoes the effect if the workflow ends without its goal; `none` says that it is meant to stay."""
 
 
 class ApprovalStep(_Working):

@@ -30,6 +30,8 @@ def obstacles(state: WorkflowState, old: CompiledDefinition, new: CompiledDefini
             isinstance(step, d.ToolStep) and step.compensate is not None and step.compensate.tool == undo.tool
         ):
             yield f"{undo.step!r} may have to be undone by {undo.tool}, which the new version does not do"
+        if undo.read_tool and undo.read_tool not in new.definition.tools:
+            yield f"undoing {undo.step!r} reads with {undo.read_tool}, which the new version does not use"
 
 
 def _run_obstacles(

@@ -107,7 +107,7 @@ def _tool_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunToolC
         action_hash=call.action_hash,
         timeout_ms=definition.tools[call.tool].timeout_ms,
         lease_ms=lease_of(call, definition),
-        deadline_at_ms=call.deadline_at_ms,
+        deadline_at_ms=min(limit for limit in (call.deadline_at_ms, call.key_until_ms) if limit),
     )
 
 

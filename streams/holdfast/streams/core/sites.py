@@ -44,6 +44,13 @@ TEMPLATE_FIELDS: Mapping[type, tuple[str, ...]] = {
 }
 
 
+_PLACES: Mapping[str, Path] = {
+    "compensate": ("compensate", "arguments"),
+    "restore": ("compensate", "restore", "written"),
+}
+"""Where the templates stand that are not a field of their step."""
+
+
 def conditions(definition: d.Definition) -> Iterator[Site]:
     """The bare expressions, which must give true or false."""
     for name, step in definition.steps.items():
@@ -71,6 +78,8 @@ def templates(definition: d.Definition) -> Iterator[tuple[Path, Json]]:
                 yield ("steps", name, field), value
         if isinstance(step, d.ToolStep) and step.compensate is not None:
             yield ("steps", name, "compensate"), step.compensate.arguments
+            if step.compensate.restore is not None and step.compensate.restore.written is not None:
+                yield ("steps", name, "restore"), step.compensate.restore.written
 
 
 def placeholders(definition: d.Definition) -> Iterator[Site]:
@@ -97,7 +106,7 @@ def unclosed(definition: d.Definition) -> Iterator[tuple[Path, str]]:
 def _texts(definition: d.Definition) -> Iterator[tuple[Path, Path, str]]:
     """Every text within a template: the field that it belongs to, its own path, the text."""
     for field, template in templates(definition):
-        place = (*field, "arguments") if field[-1] == "compensate" else field
+        place = (*field[:-1], *_PLACES.get(str(field[-1]), field[-1:]))
         yield from ((field, path, text) for path, text in _texts_in(template, place))
 
 

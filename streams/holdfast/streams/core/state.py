@@ -53,7 +53,8 @@ class Call:
     `answer` is what the model sees of a finished tool call of an agent step: the result, or the error. `error_class`
     and `error_message` are those of the last attempt that failed, `since_ms` the time of the first attempt's intent,
     `limit_at_ms` when the present attempt is given up; `unsure` says that an attempt may have taken effect although it
-    failed; `lookup` is which search for traces is under way.
+    failed; `lookup` is which search for traces is under way; `key_until_ms` is when a keyed call is not to be attempted
+    any more, 0 for never.
     """
 
     kind: CallKind
@@ -79,6 +80,7 @@ class Call:
     unsure: bool = False
     lookup: int = 0
     lookup_at_ms: int = 0
+    key_until_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,11 @@ class Undo(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Compensation:
-    """How to undo what a visit of a step did. `effect_key` is that of the call which did it."""
+    """How to undo what a visit of a step did. `effect_key` is that of the call which did it.
+
+    With a `read_tool`, undoing puts the `prior` value back, and only as long as that tool, called with
+    `read_arguments`, reads what was `written`.
+    """
 
     step: str
     visit: int
@@ -157,6 +163,10 @@ class Compensation:
     arguments: Json = None
     action_hash: str = ""
     attempts: int = 0
+    read_tool: str = ""
+    read_arguments: Json = None
+    prior: Json = None
+    written: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)

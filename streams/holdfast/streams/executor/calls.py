@@ -25,6 +25,9 @@ class Calls(Protocol):
     def prepare(self, message: Message[Task]) -> Prepared | Failure:
         """Everything that can be checked before acting."""
 
+    def harmless(self, task: Task) -> bool:
+        """True if a call has no effect, so that it never matters whether it was made."""
+
     def needs_grant(self, task: Task) -> bool:
         """True if the call must not begin before the fold has granted the claim."""
 

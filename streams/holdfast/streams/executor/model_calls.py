@@ -63,6 +63,10 @@ class ModelCalls:
         if self._client is not None:
             await self._client.close()
 
+    def harmless(self, task: Task) -> bool:
+        """True: a model call has no effect on the world."""
+        return True
+
     def needs_grant(self, task: Task) -> bool:
         """False: a model call that is made twice is paid twice, and nothing worse."""
         return False

@@ -42,6 +42,11 @@ class ToolCalls:
         """Threads that outlived their call."""
         return self._threads.abandoned
 
+    def harmless(self, task: Task) -> bool:
+        """True for calls that only read."""
+        assert isinstance(task, RunToolCall)
+        return task.effect == _HARMLESS
+
     def needs_grant(self, task: Task) -> bool:
         """True for calls that must not be made twice."""
         return isinstance(task, RunToolCall) and task.effect in GRANTED_EFFECTS
@@ -80,7 +85,7 @@ class ToolCalls:
         async def act() -> Outcome:
             return await self._act(tool, arguments)
 
-        return Prepared(act=act, give_up=call.give_up, harmless=task.effect == _HARMLESS)
+        return Prepared(act=act, give_up=call.give_up, harmless=self.harmless(task))
 
     def cut_short(self, task: Task, why: Stop) -> Failure:
         """A tool that was cut short may have acted, unless it only reads."""
@@ -89,7 +94,7 @@ class ToolCalls:
             error_class=_ERROR_CLASS_OF[why],
             error_message=f"{task.tool} was stopped: {why}",
             retryable=True,
-            outcome_unknown=task.effect != _HARMLESS,
+            outcome_unknown=not self.harmless(task),
         )
 
     async def _act(self, tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Outcome:

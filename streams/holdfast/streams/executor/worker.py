@@ -152,6 +152,8 @@ class Worker:
                 error_class=outcomes.TIMEOUT,
                 error_message="the deadline had passed before an executor was free",
                 retryable=True,
+                # Without a claim nobody knows whether this is the first executor that has the task.
+                outcome_unknown=not message.body.lease_ms and not self._calls.harmless(message.body),
             )
         return self._calls.prepare(message)
 

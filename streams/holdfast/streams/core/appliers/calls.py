@@ -88,6 +88,7 @@ def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> Wo
         arguments=event.arguments,
         action_hash=event.action_hash,
         call_id=event.call_id,
+        key_until_ms=event.key_until_ms,
     )
     if event.approval_id:
         approval = changed(state.approvals[event.approval_id], consumed_by=event.effect_key)

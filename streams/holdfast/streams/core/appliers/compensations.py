@@ -13,7 +13,15 @@ KIND = "compensation"
 
 
 def _registered(state: WorkflowState, event: e.CompensationRegistered) -> WorkflowState:
-    undo = Compensation(step=event.step, visit=event.visit, effect_key=event.effect_key, tool=event.tool)
+    undo = Compensation(
+        step=event.step,
+        visit=event.visit,
+        effect_key=event.effect_key,
+        tool=event.tool,
+        read_tool=event.read_tool,
+        read_arguments=event.read_arguments,
+        prior=event.prior,
+    )
     return with_undo(state, undo)
 
 
@@ -27,6 +35,7 @@ def _bound(state: WorkflowState, event: e.CompensationBound) -> WorkflowState:
         effect=event.effect,
         arguments=event.arguments,
         action_hash=event.action_hash,
+        written=event.written,
     )
 
 

@@ -155,6 +155,9 @@ def _task_failure(turn: Turn, body: rep.ReportTaskFailure) -> Rejection | None:
     if found is None:
         return _late(turn, body)
     run, call = found
+    if call.executor_id not in ("", body.executor_id):
+        # Another executor holds the attempt and may be acting: only its word, or the end of its lease, settles that.
+        return reject("lease_held", executor_id=call.executor_id)
     failure = Failure(
         error_class=body.error_class,
         message=body.error_message,

@@ -15,7 +15,7 @@ from holdfast.streams.core.lint.tree import Tree, tree_of
 from holdfast.streams.core.lint.typed import TypedEnvironment, Verdict
 from holdfast.streams.core.sites import Site, conditions, placeholders
 
-_AFTER_THE_STEP = frozenset({"check", "compensate"})
+_AFTER_THE_STEP = frozenset({"check", "compensate", "restore"})
 """Fields whose expressions see the output of their own step."""
 _WORKFLOW = record("workflow", {"id": TEXT, "tenant": TEXT, "definition": TEXT, "started_at_ms": WHOLE})
 

@@ -103,6 +103,32 @@ def _long_call(subject: Subject) -> Iterator[Hit]:
             )
 
 
+def _missing_compensation(subject: Subject) -> Iterator[Hit]:
+    for name, step in subject.steps.items():
+        if not isinstance(step, d.ToolStep) or "compensate" in step.model_fields_set:
+            continue
+        tool = subject.definition.tools.get(step.tool)
+        if tool is not None and tool.reversible:
+            yield Hit(("steps", name), f"{step.tool!r} can be undone, and the step does not say how")
+
+
+def _restore_without_reading(subject: Subject) -> Iterator[Hit]:
+    for name, step in subject.steps.items():
+        restore = step.compensate.restore if isinstance(step, d.ToolStep) and step.compensate is not None else None
+        if restore is None:
+            continue
+        path = ("steps", name, "compensate", "restore", "read")
+        reading = subject.steps.get(restore.read)
+        tool = subject.definition.tools.get(reading.tool) if isinstance(reading, d.ToolStep) else None
+        before = subject.certainty.before.get(name) if subject.certainty is not None else None
+        if not isinstance(reading, d.ToolStep):
+            yield Hit(path, f"{restore.read!r} is not a tool step of this definition")
+        elif tool is not None and tool.effect != "read":
+            yield Hit(path, f"{restore.read!r} calls {reading.tool!r}, whose effect is {tool.effect}, not read")
+        elif before is not None and ("steps", restore.read) not in before:
+            yield Hit(path, f"{restore.read!r} has not certainly been done before {name!r}")
+
+
 TOOL_RULES: tuple[Rule[Subject], ...] = (
     Rule(
         name="no_such_tool",
@@ -149,6 +175,18 @@ TOOL_RULES: tuple[Rule[Subject], ...] = (
         cure="let the tool start the work and return at once, and `wait` for the event that says it is done",
         check=_long_call,
     ),
-    # missing_compensation: a write that could be undone, in a step without `compensate`. Manifests do not say yet which
-    # tools are reversible.
+    Rule(
+        name="missing_compensation",
+        severity=Severity.ERROR,
+        sentence="A step makes a call that can be undone (`reversible`), and does not say how.",
+        cure="give the step a `compensate`, or `compensate: none` if its effect is meant to stay whatever happens",
+        check=_missing_compensation,
+    ),
+    Rule(
+        name="restore_without_reading",
+        severity=Severity.ERROR,
+        sentence="`restore` puts a value back that the step it names has not certainly read before.",
+        cure="put a `tool` step before it that calls a tool with the effect `read`, and name that in `restore.read`",
+        check=_restore_without_reading,
+    ),
 )

@@ -15,13 +15,16 @@ def _never_entered(_turn: Turn, run: StepRun) -> None:
 def _decided(turn: Turn, run: StepRun, decision: Json) -> None:
     assert isinstance(decision, dict)
     if decision["approved"]:
-        closing.call_undo(turn, run, approval_id=run.approval_id)
+        closing.call_undo(turn, run)
     else:
         closing.not_undone(turn, run, "rejected", f"{decision['reviewer']} refused: {decision['comment']}")
 
 
-def _tool_finished(turn: Turn, run: StepRun, _call: Call) -> None:
-    closing.undone(turn, run)
+def _tool_finished(turn: Turn, run: StepRun, call: Call) -> None:
+    if call.index == closing.READING:
+        closing.compared(turn, run, call.answer["result"] if isinstance(call.answer, dict) else None)
+    else:
+        closing.undone(turn, run)
 
 
 def _call_failed(turn: Turn, run: StepRun, _call: Call, error_class: str, message: str) -> None:
