@@ -97,7 +97,8 @@ DEFINITION = define(
         },
         "note": {"kind": "assign", "set": {"rejected": True}, "next": "pay"},
         "pay": {"kind": "tool", "tool": "pay", "next": "end", "catch": {"*": "broken"}},
-    }
+    },
+    budget={"model_calls": 2, "tool_calls": 6},
 )
 
 
@@ -417,6 +418,21 @@ def test_a_call_has_at_most_one_accepted_outcome_and_an_intent_before_it(schedul
             assert (body.effect_key, body.attempt) in intents
             outcomes.append(body.effect_key)
     assert len(outcomes) == len(set(outcomes))
+
+
+@settings(max_examples=150)
+@given(schedules)
+def test_no_call_is_asked_for_beyond_the_budget(schedule: list[int]) -> None:
+    asked = {"model_calls": 0, "tool_calls": 0}
+    undoing = False
+    for message in run(schedule).scenario.journal:
+        undoing = undoing or isinstance(message.body, e.ClosingStarted)
+        if isinstance(message.body, e.ModelCallRequested):
+            asked["model_calls"] += 1
+        elif isinstance(message.body, e.ToolCallRequested) and not undoing:
+            asked["tool_calls"] += 1
+    budget = DEFINITION.definition.budget.limits()
+    assert all(asked[limit] <= budget[limit] for limit in asked)
 
 
 @settings(max_examples=100)

@@ -45,7 +45,8 @@ def foreign(body: Record, meta: EventMeta) -> bytes:
     schema = codec.schema_of(type(body))
     buffer = io.BytesIO()
     buffer.write(codec.FRAME.pack(0, schema.id))
-    schemaless_writer(buffer, parse_schema(schema.parsed()), {**vars(body), "meta": vars(meta)})
+    fields = {name: "null" if value is None else value for name, value in vars(body).items()}
+    schemaless_writer(buffer, parse_schema(schema.parsed()), {**fields, "meta": vars(meta)})
     return buffer.getvalue()
 
 

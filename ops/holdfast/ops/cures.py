@@ -96,6 +96,18 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "No definition is published under that name or hash.",
         "`holdfast definitions list`, then `holdfast apply FILE`",
     ),
+    "budget_invalid": (
+        "A start named a budget that is no object of whole numbers by limit.",
+        "the limits are model_calls, tool_calls, tokens and cost_microusd",
+    ),
+    "budget_exhausted": (
+        "A step would have spent more than the workflow's `budget` allows, so its call was not made.",
+        "raise the budget in the definition and start again, or `catch` the error in the step",
+    ),
+    "changed_since": (
+        "A prior value was not put back, because somebody has changed it since the workflow wrote.",
+        "look at the value, then compare again (`holdfast retry ID --from STEP`) or leave it (`holdfast skip ID STEP`)",
+    ),
     "input_invalid": (
         "The input of the new workflow does not fit the JSON Schema under `input` in its definition.",
         "correct the input; `holdfast definitions show NAME --json` has the schema",

@@ -129,7 +129,7 @@ PROMOTED: Mapping[type[Record], Mapped] = {
         "start_step",
         deadline_at_ms="due_at",
         parent_index="call_index",
-        payload=("input", "parent_visit", "idle_timeout_ms"),
+        payload=("input", "parent_visit", "idle_timeout_ms", "budget"),
         says={"status": "running"},
     ),
     events.WorkflowCompleted: _mapped(payload=("output",), says={"status": "completed"}),
@@ -174,10 +174,10 @@ PROMOTED: Mapping[type[Record], Mapped] = {
         "start_step",
         index="call_index",
         deadline_limit_at_ms="due_at",
-        payload=("child_definition_hash", "input", "awaited", "on_parent_end"),
+        payload=("child_definition_hash", "input", "awaited", "on_parent_end", "budget"),
     ),
     events.ChildEnded: _mapped(
-        *_STEP, *_ERROR, "child_id", index="call_index", outcome="decision", payload=("output",)
+        *_STEP, *_ERROR, "child_id", index="call_index", outcome="decision", payload=("output", "spent")
     ),
     events.ModelCallRequested: _mapped(
         *_TURN,

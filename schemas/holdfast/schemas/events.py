@@ -23,6 +23,7 @@ class WorkflowStarted(Record):
     depth: int = 0
     start_step: str = ""
     idle_timeout_ms: int = 0
+    budget: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,6 +425,7 @@ class ChildRequested(Record):
     awaited: bool
     on_parent_end: str
     deadline_limit_at_ms: int
+    budget: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -438,6 +440,7 @@ class ChildEnded(Record):
     output: Json
     error_class: str
     error_message: str
+    spent: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)

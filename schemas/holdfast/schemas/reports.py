@@ -105,6 +105,7 @@ class ReportChildEnded(Record):
     output: Json
     error_class: str
     error_message: str
+    spent: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)

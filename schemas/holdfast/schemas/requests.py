@@ -24,6 +24,7 @@ class StartWorkflow(Record):
     depth: int = 0
     start_step: str = ""
     deadline_limit_at_ms: int = 0
+    budget: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)

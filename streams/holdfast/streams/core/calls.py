@@ -11,6 +11,7 @@ from holdfast.schemas import ids, jsontext
 from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
+from holdfast.streams.core.budget import shortage
 from holdfast.streams.core.retry import delay_ms, may_retry, may_wait
 from holdfast.streams.core.state import Call, CallKind, StepRun
 from holdfast.streams.core.turn import Turn
@@ -243,6 +244,7 @@ def attempt_failed(turn: Turn, run: StepRun, call: Call, failure: Failure) -> bo
         and (repeatable or not unsure)
         and may_retry(policy, call.attempt, failure.error_class, retryable)
         and may_wait(policy, call.since_ms, turn.now_ms + wait_ms)
+        and (run.kind == UNDO or not shortage(turn.state, call.kind))
     )
     if unsure and not again:
         outcome_unknown(turn, run, call, failure.message)

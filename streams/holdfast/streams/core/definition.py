@@ -26,6 +26,26 @@ EventType = Annotated[str, Field(pattern=f"^{ids.EVENT_TYPE_PATTERN}$")]
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
 
 
+class Budget(Model):
+    """What a workflow may spend. A call that would go over it is not made: its step fails with `budget_exhausted`.
+
+    What undoes effects is not held to it. What a child or an item may spend is set aside until it ends.
+    """
+
+    model_calls: int = Field(default=0, ge=0)
+    """How many model calls, attempts included; 0 sets no limit."""
+    tool_calls: int = Field(default=0, ge=0)
+    """How many tool calls, attempts included; 0 sets no limit."""
+    tokens: int = Field(default=0, ge=0)
+    """How many tokens of prompts and answers together; 0 sets no limit."""
+    cost_microusd: int = Field(default=0, ge=0)
+    """How much money, in millionths of a US dollar; 0 sets no limit."""
+
+    def limits(self) -> dict[str, int]:
+        """The limits that are set, by name."""
+        return {limit: amount for limit, amount in self.model_dump().items() if amount}
+
+
 class Pace(Model):
     """How often a call is attempted, and how long is waited in between.
 
@@ -337,6 +357,8 @@ class MapStep(_Working):
     """How many items may fail."""
     on_failure: Literal["fail_fast", "wait_all", "ignore"] = "fail_fast"
     """What more failures than that do."""
+    budget: Budget = Budget()
+    """What each item may spend; by default an even part of what the workflow has left."""
     timeout_ms: DurationMs = Field(alias="timeout")
     """How long all of it may take."""
 
@@ -351,6 +373,8 @@ class ChildStep(_Working):
     """Its input. May hold `${...}`."""
     wait: bool = True
     """Whether the step ends as the child does, or as soon as it is asked for."""
+    budget: Budget = Budget()
+    """What the child may spend; by default all that the workflow has left."""
     on_parent_end: Literal["cancel", "leave"] = "cancel"
     """What becomes of a child that nobody waits for any more: it is cancelled, or left alone."""
     timeout_ms: DurationMs = Field(alias="timeout")
@@ -468,6 +492,8 @@ class Definition(Model):
     """What happens then."""
     settle_ms: DurationMs = Field(default=30_000, alias="settle")
     """How long calls that are under way are awaited when a workflow ends without its goal."""
+    budget: Budget = Budget()
+    """What a workflow may spend."""
     max_steps: int = Field(default=1_000, ge=1, le=100_000)
     """How many steps a workflow may enter, repeated ones included."""
     start: StepName

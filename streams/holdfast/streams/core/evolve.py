@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from holdfast.schemas import events as e
 from holdfast.schemas.record import EventMeta, Record, changed
 from holdfast.streams.core.appliers import APPLIERS
+from holdfast.streams.core.budget import amounts_in
 from holdfast.streams.core.state import Parent, Status, WorkflowState
 from holdfast.streams.core.transitions import move
 
@@ -99,6 +100,7 @@ def _started(event: e.WorkflowStarted, cause: Cause) -> WorkflowState:
         depth=event.depth,
         start_step=event.start_step,
         idle_timeout_ms=event.idle_timeout_ms,
+        budget=amounts_in(event.budget),
     )
     return _with_input(state, cause)
 

@@ -140,6 +140,7 @@ def _start_of(state: WorkflowState, child: Child) -> req.StartWorkflow:
         depth=state.depth + 1,
         start_step=child.start_step,
         deadline_limit_at_ms=child.deadline_limit_at_ms,
+        budget=dict(child.budget) or None,
     )
 
 
@@ -153,6 +154,7 @@ def _end_for(state: WorkflowState, parent: Parent) -> rep.ReportChildEnded:
         output=state.output,
         error_class=state.error_class,
         error_message=state.error_message,
+        spent=dict(state.spent) or None,
     )
 
 

@@ -24,6 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "not_a_schedule": "Expected a schedule, but {workflow_id!r} has no schedule step under way.",
     "outcome_invalid": "Expected done, not_done or retry, but the outcome is {outcome!r}.",
     "definition_not_found": "Expected a published definition {definition!r}, but there is none.",
+    "budget_invalid": "The budget of the start was not accepted: {error}.",
     "input_invalid": "Expected an input that fits the definition's schema, but {errors}",
     "event_not_expected": "Expected an event that the definition names, but it has no step waiting for {event_type!r}.",
     "event_not_allowed": "Expected {event_type!r} {allowed}, but nobody waits for it and the workflow is at {at}.",

@@ -251,6 +251,7 @@ class Child:
     on_parent_end: str
     deadline_limit_at_ms: int
     cancelling: bool = False
+    budget: Mapping[str, int] = field(default_factory=dict)
 
     def is_of(self, run: "StepRun") -> bool:
         """True if that visit of a step started it."""
@@ -295,7 +296,8 @@ class WorkflowState:
     that the engine's own parts sent, `asked` of the last ones from outside: a thousand reports do not push those out.
     `parent` is the workflow that started this one, `depth` how many stand above it; `children` has the workflows that
     this one started and that have not ended, by id. `compensations` has what can be undone, oldest first, by
-    `step.visit`; `closing` is set once the workflow is on its way to an end that is not its goal. `updated_at_ms`
+    `step.visit`; `budget` has the limits of what it may spend, `spent` what it has, if there are any (see `budget.py`);
+    `closing` is set once the workflow is on its way to an end that is not its goal. `updated_at_ms`
     is the time of the last event, `active_at_ms` of the last one that did not come from a timer.
     """
 
@@ -325,6 +327,8 @@ class WorkflowState:
     active_at_ms: int = 0
     idle_timeout_ms: int = 0
     paused_at_ms: int = 0
+    budget: Mapping[str, int] = field(default_factory=dict)
+    spent: Mapping[str, int] = field(default_factory=dict)
     early_events: tuple[ReceivedEvent, ...] = ()
     seen: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()

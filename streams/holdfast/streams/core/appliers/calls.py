@@ -6,9 +6,13 @@ from typing import Any
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Json, Record, changed
 from holdfast.streams.core.answers import assistant_message
-from holdfast.streams.core.appliers.common import Applier, unchanged, with_call, with_run
+from holdfast.streams.core.appliers.common import Applier, with_call, with_run, with_spent
+from holdfast.streams.core.appliers.compensations import KIND as UNDO
+from holdfast.streams.core.budget import BY_KIND
 from holdfast.streams.core.state import Call, CallKind, CallStatus, Status, Undo, WorkflowState
 from holdfast.streams.core.transitions import move
+
+_TOKENS = ("input_tokens", "output_tokens")
 
 
 def _model_call_requested(state: WorkflowState, event: e.ModelCallRequested) -> WorkflowState:
@@ -25,7 +29,7 @@ def _model_call_requested(state: WorkflowState, event: e.ModelCallRequested) -> 
     )
     added = event.messages if isinstance(event.messages, list) else []
     return with_run(
-        state,
+        with_spent(state, model_calls=1),
         changed(
             run,
             turn=event.turn,
@@ -44,6 +48,7 @@ def _model_call_completed(state: WorkflowState, event: e.ModelCallCompleted) -> 
     # The whole answer is only kept for a step that cannot read it yet.
     answer = event.response if state.held else None
     call = changed(run.calls[event.effect_key], status=CallStatus.DONE, answer=answer, error_class="", error_message="")
+    state = with_spent(state, tokens=event.input_tokens + event.output_tokens, cost_microusd=event.cost_microusd)
     return with_run(state, changed(run, messages=messages, calls={call.effect_key: call}))
 
 
@@ -93,6 +98,8 @@ def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> Wo
     if event.approval_id:
         approval = changed(state.approvals[event.approval_id], consumed_by=event.effect_key)
         state = changed(state, approvals={**state.approvals, approval.approval_id: approval})
+    if state.active[event.step].kind != UNDO:
+        state = with_spent(state, tool_calls=1)
     return with_call(state, event.step, call)
 
 
@@ -181,8 +188,22 @@ def _lease_extended(state: WorkflowState, event: e.LeaseExtended) -> WorkflowSta
 
 
 def _task_released(state: WorkflowState, event: e.TaskReleased) -> WorkflowState:
-    call = state.active[event.step].calls[event.effect_key]
+    run = state.active[event.step]
+    call = run.calls[event.effect_key]
+    if run.kind != UNDO:  # the attempt was never made
+        state = with_spent(state, **{BY_KIND[call.kind]: -1})
     return with_call(state, event.step, changed(call, executor_id="", lease_until_ms=0, limit_at_ms=0))
+
+
+def _late_result(state: WorkflowState, event: e.LateResultRecorded) -> WorkflowState:
+    """A model's answer that comes too late has been paid all the same."""
+    paid = event.report if event.report_type == "ReportModelResult" and isinstance(event.report, dict) else {}
+    tokens, cost = (sum(_whole(paid.get(name)) for name in names) for names in (_TOKENS, ("cost_microusd",)))
+    return with_spent(state, tokens=tokens, cost_microusd=cost) if paid else state
+
+
+def _whole(value: Json) -> int:
+    return value if isinstance(value, int) else 0
 
 
 APPLIERS: Mapping[type[Record], Applier] = {
@@ -200,5 +221,5 @@ APPLIERS: Mapping[type[Record], Applier] = {
     e.TaskClaimed: _task_claimed,
     e.LeaseExtended: _lease_extended,
     e.TaskReleased: _task_released,
-    e.LateResultRecorded: unchanged,
+    e.LateResultRecorded: _late_result,
 }

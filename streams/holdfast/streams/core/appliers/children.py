@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Record, changed
-from holdfast.streams.core.appliers.common import Applier, with_run
+from holdfast.streams.core.appliers.common import Applier, with_run, with_spent
+from holdfast.streams.core.budget import amounts_in
 from holdfast.streams.core.state import Branch, Child, Items, Schedule, WorkflowState
 
 
@@ -44,6 +45,7 @@ def _child_requested(state: WorkflowState, event: e.ChildRequested) -> WorkflowS
         awaited=event.awaited,
         on_parent_end=event.on_parent_end,
         deadline_limit_at_ms=event.deadline_limit_at_ms,
+        budget=amounts_in(event.budget),
     )
     run = state.active[event.step]
     if run.items is not None:
@@ -54,7 +56,7 @@ def _child_requested(state: WorkflowState, event: e.ChildRequested) -> WorkflowS
 def _child_ended(state: WorkflowState, event: e.ChildEnded) -> WorkflowState:
     child = state.children[event.child_id]
     children = {name: other for name, other in state.children.items() if name != event.child_id}
-    state = changed(state, children=children)
+    state = with_spent(changed(state, children=children), **amounts_in(event.spent))
     run = state.active.get(event.step)
     if run is None or not child.awaited or not child.is_of(run):
         return state

@@ -25,6 +25,14 @@ def with_call(state: WorkflowState, step: str, call: Call) -> WorkflowState:
     return with_run(state, changed(run, calls={**run.calls, call.effect_key: call}))
 
 
+def with_spent(state: WorkflowState, **amounts: int) -> WorkflowState:
+    """The state with so much more spent; only a workflow with a budget keeps the account."""
+    if not state.budget:
+        return state
+    spent = {limit: state.spent.get(limit, 0) + amounts.get(limit, 0) for limit in {**state.spent, **amounts}}
+    return changed(state, spent=spent)
+
+
 def undo_key(step: str, visit: int) -> str:
     """Under which key a state holds the compensation of a visit."""
     return f"{step}.{visit}"

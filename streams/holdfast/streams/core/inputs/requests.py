@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from holdfast.schemas import events as e
 from holdfast.schemas import requests as req
 from holdfast.schemas.record import Json, Record
+from holdfast.streams.core.budget import amounts_in, tightest
 from holdfast.streams.core.children import DEPTH_LIMIT
 from holdfast.streams.core.flow import react
 from holdfast.streams.core.inputs.common import Handler, closed, finished
@@ -26,6 +27,10 @@ def _start(turn: Turn, body: req.StartWorkflow) -> Rejection | None:
     errors = [] if body.start_step else turn.definition.input_errors(body.input)
     if errors:
         return reject("input_invalid", errors="; ".join(errors))
+    try:
+        budget = tightest(definition.budget.limits(), amounts_in(body.budget))
+    except ValueError as exc:
+        return reject("budget_invalid", error=exc)
     deadline_at_ms = turn.now_ms + definition.deadline_ms
     turn.emit(
         e.WorkflowStarted(
@@ -38,6 +43,7 @@ def _start(turn: Turn, body: req.StartWorkflow) -> Rejection | None:
             depth=body.depth,
             start_step=body.start_step,
             idle_timeout_ms=definition.idle_timeout_ms,
+            budget=dict(budget) or None,
         )
     )
     turn.enter(first, TOP)

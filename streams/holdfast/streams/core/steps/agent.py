@@ -9,6 +9,7 @@ from holdfast.schemas import ids, jsontext
 from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.answers import ProposedCall, parse_output, read_answer
+from holdfast.streams.core.budget import EXHAUSTED, shortage
 from holdfast.streams.core.calls import request_model, request_tool
 from holdfast.streams.core.state import Call, CallKind, CallStatus, StepRun
 from holdfast.streams.core.steps.kind import StepKind
@@ -16,13 +17,19 @@ from holdfast.streams.core.turn import Turn
 
 
 def _enter(turn: Turn, run: StepRun) -> None:
-    step = _step(turn, run)
     prompt = turn.render(run.step, "prompt")
     messages: list[Json] = [
         {"role": "system", "content": _text(turn.render(run.step, "instructions"))},
         {"role": "user", "content": _text(prompt)},
     ]
-    request_model(turn, run, messages, _parameters(turn, step))
+    _ask(turn, run, messages)
+
+
+def _ask(turn: Turn, run: StepRun, messages: list[Json]) -> None:
+    if reason := shortage(turn.state, CallKind.MODEL):
+        turn.fail(run.step, EXHAUSTED, reason)
+    else:
+        request_model(turn, run, messages, _parameters(turn, _step(turn, run)))
 
 
 def _model_answered(turn: Turn, run: StepRun, response: Json) -> None:
@@ -40,6 +47,9 @@ def _call_tools(turn: Turn, run: StepRun, proposed: tuple[ProposedCall, ...]) ->
     problems = {call.call_id: problem for call in proposed if (problem := _problem(step, call))}
     if problems:
         _reject(turn, run, [f"{call_id}: {problem}" for call_id, problem in problems.items()], proposed)
+        return
+    if reason := shortage(turn.state, CallKind.TOOL, len(proposed)):
+        turn.fail(run.step, EXHAUSTED, reason)
         return
     # Index 0 of a turn is the model call itself.
     for index, call in enumerate(proposed, start=1):
@@ -139,7 +149,7 @@ def _next_turn(turn: Turn, run: StepRun, messages: list[Json]) -> None:
     if run.turn >= step.max_turns:
         turn.fail(run.step, "turn_limit", f"no accepted answer within {step.max_turns} turns")
         return
-    request_model(turn, run, messages, _parameters(turn, step))
+    _ask(turn, run, messages)
 
 
 def _parameters(turn: Turn, step: d.AgentStep) -> Json:

@@ -4,6 +4,7 @@ The child's definition is pinned like a tool's manifest when the parent is appli
 does; one that does not goes on as soon as the child is asked for.
 """
 
+from holdfast.streams.core import budget
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.children import request_child
 from holdfast.streams.core.state import StepRun
@@ -13,6 +14,10 @@ from holdfast.streams.core.turn import Turn
 
 def _enter(turn: Turn, run: StepRun) -> None:
     step = _step(turn, run)
+    granted = budget.grant(turn.state, step.budget.limits())
+    if reason := budget.nothing_left(granted):
+        turn.fail(run.step, budget.EXHAUSTED, reason)
+        return
     child_id = request_child(
         turn,
         run,
@@ -20,6 +25,7 @@ def _enter(turn: Turn, run: StepRun) -> None:
         value=turn.render(run.step, "input"),
         awaited=step.wait,
         on_parent_end=step.on_parent_end,
+        budget=granted,
     )
     if not step.wait:
         turn.complete(run.step, {"workflow_id": child_id})

@@ -7,6 +7,7 @@ leave.
 
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Json
+from holdfast.streams.core import budget
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.children import request_child
 from holdfast.streams.core.state import Items, StepRun
@@ -37,6 +38,10 @@ def _go_on(turn: Turn, run: StepRun) -> None:
         _fail(turn, run)
         return
     while items.waiting and items.started - items.ended < step.concurrency:
+        granted = budget.grant(turn.state, step.budget.limits(), among=items.total - items.started)
+        if reason := budget.nothing_left(granted):
+            turn.fail(run.step, budget.EXHAUSTED, reason)
+            return
         request_child(
             turn,
             run,
@@ -44,6 +49,7 @@ def _go_on(turn: Turn, run: StepRun) -> None:
             start_step=step.do,
             index=items.started,
             value={"item": items.waiting[0], "index": items.started, "shared": items.shared},
+            budget=granted,
         )
         run = turn.run(run.step)
         items = _items(run)

@@ -3,8 +3,9 @@
 from holdfast.schemas.record import Json
 from holdfast.streams.core import compensations
 from holdfast.streams.core import definition as d
+from holdfast.streams.core.budget import EXHAUSTED, shortage
 from holdfast.streams.core.calls import action_hash, request_tool
-from holdfast.streams.core.state import Approval, Call, CallStatus, StepRun
+from holdfast.streams.core.state import Approval, Call, CallKind, CallStatus, StepRun
 from holdfast.streams.core.steps.agent import failed_checks
 from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
@@ -15,6 +16,9 @@ def _enter(turn: Turn, run: StepRun) -> None:
     assert isinstance(step, d.ToolStep)
     tool = turn.definition.definition.tools[step.tool]
     arguments = turn.render(run.step, "arguments")
+    if reason := shortage(turn.state, CallKind.TOOL):
+        turn.fail(run.step, EXHAUSTED, reason)
+        return
     if step.approved_by is None:
         compensations.register(turn, run)
         request_tool(turn, run, tool, arguments)
