@@ -82,7 +82,9 @@ class World:
 
     def _answer_to(self, message: Any) -> Any:
         body, workflow_id = message.body, message.meta.workflow_id
-        visit = self._visits[workflow_id]
+        visit = self._visits.get(workflow_id)
+        if visit is None:
+            return None  # started by another workflow, which waits for it
         if isinstance(body, ENDINGS):
             self.finished[workflow_id] = message.meta.type
             self._changed.set()

@@ -13,6 +13,8 @@ SHAPES = 16
 WORKFLOWS_PER_AGENT = 30
 """A few percent of the workflows have an agent: it makes several model calls."""
 EVENT = "chaos.happened"
+CHILD = "chaos-child"
+ITEMS = 3
 KEYED_TOOLS = frozenset({"chaos_apply", "chaos_apply_claimed"})
 # Long: a run ends because its workflows do, not because they give up.
 RETRY = {"max_attempts": 100, "initial": "200ms", "maximum": "2s"}
@@ -51,11 +53,12 @@ def generate(seed: int, workflows: int) -> Mix:
     rng = random.Random(f"mix {seed}")
     shapes = [_shape(rng, f"chaos-{number}", with_agent=False) for number in range(SHAPES)]
     agent = _shape(rng, "chaos-agent", with_agent=True)
+    child = _child_definition()
     visits = []
     for number in range(workflows):
         shape = agent if number % WORKFLOWS_PER_AGENT == 0 else rng.choice(shapes)
         visits.append(_visit(rng, f"w-{number:05}", shape))
-    return Mix(definitions=(*shapes, agent), visits=visits)
+    return Mix(definitions=(child, *shapes, agent), visits=visits)
 
 
 def _visit(rng: Rng, workflow_id: str, shape: Definition) -> Visit:
@@ -85,10 +88,31 @@ def _shape(rng: Rng, name: str, *, with_agent: bool) -> Definition:
     for kind, step, following in zip(kinds, names, [*names[1:], "done"], strict=True):
         steps |= _MAKERS[kind](rng, step, following)
     steps["done"] = {"kind": "succeed"}
+    return _definition(name, names[0], steps, {CHILD: _child_definition().hash})
+
+
+def _child_definition() -> Definition:
+    """What `child` steps start: it reads, and then does one thing."""
+    apply = _keyed(random.Random(), "apply", "done")
+    return _definition(CHILD, "look", {**_read(random.Random(), "look", "apply"), **apply, "done": {"kind": "succeed"}})
+
+
+def _definition(name: str, start: str, steps: Steps, children: Mapping[str, str] | None = None) -> Definition:
     tools = {tool.manifest.name: tool.manifest.to_json() for tool in (chaos_look, chaos_apply, chaos_apply_claimed)}
     return Definition.model_validate(
-        {"name": name, "deadline": "1d", "start": names[0], "steps": steps, "tools": tools}
+        {
+            "name": name,
+            "deadline": "1d",
+            "start": start,
+            "steps": steps,
+            "tools": tools,
+            "children": {child: pinned for child, pinned in (children or {}).items() if _starts(steps, child)},
+        }
     )
+
+
+def _starts(steps: Steps, child: str) -> bool:
+    return any(step.get("definition") == child for step in steps.values())
 
 
 def _arguments(name: str) -> dict[str, str]:
@@ -147,6 +171,45 @@ def _choice(_rng: Rng, name: str, following: str) -> Steps:
     }
 
 
+def _parallel(_rng: Rng, name: str, following: str) -> Steps:
+    applies, rests = f"{name}_applies", f"{name}_rests"
+    return {
+        name: {
+            "kind": "parallel",
+            "branches": {"applies": applies, "rests": rests},
+            "timeout": PATIENCE,
+            "next": following,
+        },
+        applies: _tool("chaos_apply", _arguments(applies), f"{applies}_end"),
+        f"{applies}_end": {"kind": "succeed"},
+        rests: {"kind": "sleep", "for": 200, "next": f"{rests}_end"},
+        f"{rests}_end": {"kind": "succeed"},
+    }
+
+
+def _map(_rng: Rng, name: str, following: str) -> Steps:
+    each = f"{name}_each"
+    arguments = {"ref": f"${{input.shared.ref}}/{each}/${{input.index}}", "delay_ms": "${input.shared.delay_ms}"}
+    return {
+        name: {
+            "kind": "map",
+            "items": list(range(ITEMS)),
+            "shared": {"ref": "${input.ref}", "delay_ms": "${input.delay_ms}"},
+            "do": each,
+            "concurrency": 2,
+            "timeout": PATIENCE,
+            "next": following,
+        },
+        each: _tool("chaos_apply", arguments, f"{each}_end"),
+        f"{each}_end": {"kind": "succeed"},
+    }
+
+
+def _child(_rng: Rng, name: str, following: str) -> Steps:
+    child = {"kind": "child", "definition": CHILD, "input": _arguments(name), "timeout": PATIENCE, "next": following}
+    return {name: child}
+
+
 def _agent(_rng: Rng, name: str, following: str) -> Steps:
     return {
         name: {
@@ -169,6 +232,9 @@ _MAKERS: Mapping[str, Callable[[Rng, str, str], Steps]] = {
     "approval": _approval,
     "sleep": _sleep,
     "choice": _choice,
+    "parallel": _parallel,
+    "map": _map,
+    "child": _child,
     "agent": _agent,
 }
 # How often each kind of step is drawn; an agent's place is set, not drawn.
@@ -180,4 +246,7 @@ _WEIGHTS: Mapping[str, int] = {
     "approval": 2,
     "sleep": 2,
     "choice": 2,
+    "parallel": 2,
+    "map": 1,
+    "child": 2,
 }
