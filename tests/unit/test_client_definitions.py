@@ -62,3 +62,10 @@ def test_a_name_that_nobody_published_is_refused_with_those_that_there_are() -> 
 def test_a_hash_must_name_exactly_one_version(name: str) -> None:
     with pytest.raises(CommandError, match="versions of 'a'"):
         find(published(("a", "11"), ("a", "12")), name)
+
+
+def test_the_beginning_of_a_hash_stands_for_its_version() -> None:
+    found = published(("a", "11aa22bb"), ("a", "22bb33cc"))
+    assert find(found, "11aa22").hash == "11aa22bb"
+    with pytest.raises(CommandError, match="no definition '33cc44' is published"):
+        find(found, "33cc44")

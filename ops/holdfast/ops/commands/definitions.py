@@ -1,16 +1,20 @@
 """`holdfast definitions`: read what is published."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from holdfast.ops.commands.acting import Acting, acting
+from holdfast.ops.commands.definitions_diff import diff
 from holdfast.ops.console import CommandError, JsonOption, emit
 
 if TYPE_CHECKING:
     from holdfast.ops.published import Published
+
+_HASH = re.compile(r"[0-9a-f]{6,64}")
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +22,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Workflow definitions that are published.")
     group.command("list")(list_)
     group.command("show")(show)
+    group.command("diff")(diff)
     app.add_typer(group, name="definitions")
 
 
@@ -93,12 +98,14 @@ def published_definitions(who: Acting) -> "tuple[Published, ...]":
 
 
 def find(published: "Sequence[Published]", name: str) -> "Published":
-    """The definition that NAME (its newest version) or NAME@HASH (a hash's beginning) stands for.
+    """The definition that NAME (its newest version), NAME@HASH or HASH (a hash's beginning) stands for.
 
     Raises CommandError if there is none, or more than one.
     """
     wanted, _, prefix = name.partition("@")
     of_name = [other for other in published if other.name == wanted]
+    if not of_name and _HASH.fullmatch(name):
+        of_name, prefix = [other for other in published if other.hash.startswith(name)], name
     if not of_name:
         names = ", ".join(dict.fromkeys(other.name for other in published)) or "none"
         raise CommandError(f"no definition {wanted!r} is published; there are: {names}", cure="`holdfast apply FILE`")
