@@ -27,6 +27,7 @@ COMMANDS = (
     "lint",
     "apply",
     "definitions",
+    "migrate",
     "graph",
     "schedules",
     "approvals",

@@ -76,6 +76,10 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "Something that is under way in the workflow has no place in the other version of the definition.",
         "keep the steps that are under way, in their kinds and places; or wait until the workflow is past them",
     ),
+    "never_moved": (
+        "The workflow was to go back to the version before its last move, but it has never been moved.",
+        "`holdfast migrate ID --to NAME@HASH` moves it to any version; `holdfast definitions list --versions`",
+    ),
     "not_a_schedule": (
         "Only a schedule can be triggered.",
         "`holdfast start NAME` starts a workflow; `holdfast list` shows which ones there are",

@@ -10,8 +10,8 @@ import orjson
 from holdfast.ops.errors import CommandError
 from holdfast.projections.client import ClickHouse
 from holdfast.projections.rows import META_COLUMNS
-from holdfast.schemas import events
-from holdfast.schemas.codec import record_types
+from holdfast.schemas import chain, events
+from holdfast.schemas.codec import payload_of, record_types
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.state import WorkflowState
@@ -89,6 +89,24 @@ def fold(messages: Iterable[Message[Record]]) -> WorkflowState | None:
     for message in messages:
         state = evolve(state, message.body, Cause.of(message.meta))
     return state
+
+
+def whole(messages: Iterable[Message[Record]]) -> Iterator[Message[Record]]:
+    """The same events, each checked to follow the one before it and to say what was hashed when it was written.
+
+    Raises CommandError where that is not so: a fold that leaves out an event would be another workflow.
+    """
+    head = chain.GENESIS
+    for sequence, message in enumerate(messages, start=1):
+        meta = message.meta
+        hashed = chain.event_hash(head, meta, payload_of(message.body))
+        if meta.sequence != sequence or meta.previous_hash != head or meta.hash != hashed:
+            raise CommandError(
+                f"event {sequence} of {meta.workflow_id} is missing or not what it was, so its history cannot be used",
+                cure="`holdfast audit verify`; `holdfast projections rebuild` reads the journal again",
+            )
+        head = meta.hash
+        yield message
 
 
 def ms_of(text: str) -> int | None:

@@ -1,7 +1,8 @@
 """The definitions that are published: what stands on their topic, and what a name stands for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,6 +15,7 @@ from holdfast.schemas.record import Json, Message
 from holdfast.schemas.topics import DEFINITIONS
 
 if TYPE_CHECKING:
+    from holdfast.streams.core.compile import CompiledDefinition
     from holdfast.streams.core.startable import Startable
 
 
@@ -80,6 +82,27 @@ def definitions_of(messages: list[Message[DefinitionPublished]]) -> tuple[Publis
 def startable_of(published: Sequence[Published]) -> "dict[str, Startable]":
     """What steps can start, by name: the newest definition of each."""
     return {other.name: other.startable for other in published if other.newest}
+
+
+def compiled_by_hash(published: Sequence[Published]) -> "Callable[[str], CompiledDefinition | None]":
+    """Looks up what is published as it runs, by its hash; None for what is not there, or cannot run any more."""
+    from holdfast.streams.core.compile import CompiledDefinition, InvalidDefinition, compile_published
+    from holdfast.streams.core.definition import Definition
+
+    bodies = {other.hash: other.body for other in published}
+
+    @cache
+    def compiled(definition_hash: str) -> CompiledDefinition | None:
+        if definition_hash not in bodies:
+            return None
+        try:
+            found = compile_published(Definition.model_validate(bodies[definition_hash]))
+        except (InvalidDefinition, ValueError):
+            return None
+        found.hash = definition_hash  # the identity is what was published, whatever newer code has for defaults
+        return found
+
+    return compiled
 
 
 def _part(body: Json, name: str) -> dict[str, Json]:

@@ -47,6 +47,7 @@ def test_the_first_decision_that_would_be_another_is_reported() -> None:
     assert found.candidate.next_step == "end"
     assert scenario.journal[found.sequence - 1].body == found.recorded
     assert found.reason == "StepCompleted would be another one"
+    assert found.step == "pick"
 
 
 def test_a_decision_that_would_be_shorter_or_longer_is_reported() -> None:
@@ -62,6 +63,14 @@ def test_an_input_that_would_be_refused_is_reported_with_the_reason() -> None:
     found = first_divergence(played().journal, define(deaf))
     assert found is not None
     assert isinstance(found.recorded, e.WaitStarted)
+
+
+def test_an_input_that_the_candidate_refuses_is_told_in_its_words() -> None:
+    strict = define(STEPS, input={"type": "object", "required": ["m"]})
+    found = first_divergence(played().journal, strict)
+    assert found is not None
+    assert (found.sequence, found.candidate) == (1, None)
+    assert found.reason.startswith("WorkflowStarted would not follow: Expected an input that fits")
 
 
 def test_a_decision_that_was_never_completed_is_left_out() -> None:

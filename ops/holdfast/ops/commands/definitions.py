@@ -9,6 +9,7 @@ import typer
 
 from holdfast.ops.commands.acting import Acting, acting
 from holdfast.ops.commands.definitions_diff import diff
+from holdfast.ops.commands.definitions_shadow import shadow
 from holdfast.ops.console import CommandError, JsonOption, emit
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command("show")(show)
     group.command("diff")(diff)
+    group.command("shadow")(shadow)
     app.add_typer(group, name="definitions")
 
 

@@ -36,7 +36,7 @@ def diff(
     from holdfast.ops.difference_text import difference_rows, render
     from holdfast.streams.core.difference import differences
 
-    published = asyncio.run(_published())
+    published = published_or_nothing()
     before, after = (definition_named(word, published, tools or ()) for word in (old, new))
     rows = difference_rows(differences(before, after))
     if as_json:
@@ -53,13 +53,13 @@ def diff(
         say("what runs keeps its version; who would move and who cannot: `holdfast migrate --to NEW --dry-run`")
 
 
-async def _published() -> "tuple[Published, ...]":
-    """What is published; nothing if nobody knows, which two files do not need."""
+def published_or_nothing() -> "tuple[Published, ...]":
+    """What is published; nothing if nobody knows, which files may not need."""
     from holdfast.ops.published import read_definitions
 
     try:
         who = acting("")
-        return await read_definitions(who.bootstrap, who.topic_prefix)
+        return asyncio.run(read_definitions(who.bootstrap, who.topic_prefix))
     except CommandError as exc:
         say(f"what is published is not known: {exc}")
         return ()

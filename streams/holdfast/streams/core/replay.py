@@ -15,6 +15,7 @@ from holdfast.schemas.record import Message, Record
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.decide import Decision, decide
 from holdfast.streams.core.evolve import Cause, evolve
+from holdfast.streams.core.rejections import Rejection
 from holdfast.streams.core.state import WorkflowState
 
 Journal = Sequence[Message[Record]]
@@ -32,6 +33,11 @@ class Divergence:
     recorded: Record | None
     candidate: Record | None
     reason: str
+
+    @property
+    def step(self) -> str:
+        """The step that it is about; empty if it is about none."""
+        return str(getattr(self.recorded, "step", "") or getattr(self.candidate, "step", ""))
 
 
 def decisions(journal: Journal) -> Iterator[Journal]:
@@ -69,7 +75,7 @@ def first_divergence(journal: Journal, candidate: CompiledDefinition) -> Diverge
     return None
 
 
-def _compare(decision: Journal, events: tuple[Record, ...], decided: object) -> Divergence | None:
+def _compare(decision: Journal, events: tuple[Record, ...], decided: Decision | Rejection) -> Divergence | None:
     first = decision[0].meta.sequence
     recorded = [message.body for message in decision]
     for place, (was, would_be) in enumerate(zip(recorded, events, strict=False)):
@@ -85,7 +91,8 @@ def _compare(decision: Journal, events: tuple[Record, ...], decided: object) -> 
     reason = (
         f"it would go on with {type(would_be_[0]).__name__}"
         if would_be_
-        else f"{type(was_[0]).__name__} would not follow" + ("" if isinstance(decided, Decision) else f": {decided}")
+        else f"{type(was_[0]).__name__} would not follow"
+        + (f": {decided.message}" if isinstance(decided, Rejection) else "")
     )
     return Divergence(
         sequence=first + place,
