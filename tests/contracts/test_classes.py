@@ -16,17 +16,18 @@ from support.tiny import JSON_TEXT, field, record
 PAST_TENSE = frozenset(
     [
         *("Blocked", "Bound", "Cancelled", "Changed", "Claimed", "Completed", "Counted", "Decided", "Dropped"),
-        *("Ended", "Expired", "Extended", "Failed", "Fired", "Migrated", "Paused", "Reached", "Received"),
+        *("Ended", "Expired", "Extended", "Failed", "Fired", "Forked", "Migrated", "Paused", "Reached", "Received"),
         *("Recorded", "Registered", "Rejected", "Released", "Requested", "Resolved", "Resumed", "Retried"),
         *("Scheduled", "Skipped", "Started"),
-        *("Out", "Unknown"),  # StepTimedOut, ToolOutcomeUnknown
+        *("Out", "Over", "Unknown"),  # StepTimedOut, StepTakenOver, ToolOutcomeUnknown
     ]
 )
 # First words of requests, reports and tasks.
 IMPERATIVE = frozenset(
     [
-        *("Cancel", "Claim", "Decide", "Deliver", "Extend", "Fire", "Grant", "Look", "Migrate", "Pause", "Publish"),
-        *("Release", "Report", "Resolve", "Resume", "Retry", "Run", "Skip", "Start", "Stop", "Terminate", "Trigger"),
+        *("Cancel", "Claim", "Decide", "Deliver", "Extend", "Fire", "Fork", "Grant", "Look", "Migrate", "Pause"),
+        *("Publish", "Release", "Report", "Resolve", "Resume", "Retry", "Run", "Skip", "Start", "Stop", "Terminate"),
+        "Trigger",
     ]
 )
 WORD = re.compile(r"[A-Z][a-z]*")

@@ -120,3 +120,32 @@ def test_a_condition_that_is_none_is_refused_before_anything_happens(cli: QuickC
     ran = cli("migrate", "--to", "talk", "--where", "colour = 'red'", "--yes")
     assert ran.code == 1
     assert "ClickHouse refused the query" in ran.err
+
+
+def test_a_workflow_is_forked_and_its_lineage_is_on_record_everywhere(cli: QuickCli) -> None:
+    source, forked, other = started(cli, 7), new_id(), new_id()
+    told = cli.ok("show", source, "--json").json
+    given = ("--id", forked, "--set", 'steps.hear.output={"n": 70}', "--reason", "What if?", "--json")
+    said = cli.ok("fork", source, *given).json
+    assert (said["outcome"], said["forked_from"], said["forked_at"]) == ("folded", source, told["last_sequence"])
+
+    cli.ok("signal", forked, "told.again")
+    story = cli.shows(forked, lambda story: story["status"] == "completed")
+    assert (story["output"], story["forked_from"]) == ({"n": 70}, source)
+    assert cli.ok("show", source, "--json").json["status"] == "waiting", "the other one is not touched"
+    listed(cli, forked, story["last_sequence"])
+    row = next(row for row in cli.ok("list", "--json").json if row["workflow_id"] == forked)
+    assert (row["forked_from"], row["forked_at"]) == (source, told["last_sequence"])
+    assert cli.ok("state", forked).json["origin"]["workflow_id"] == source
+    assert f"forked from  {source}, after its event {told['last_sequence']}" in cli.ok("show", forked).out
+
+    ran = cli("fork", source, "--at", "2", "--id", other, "--definition", "talk")
+    assert ran.code == 0
+    assert "event 2 belongs to a decision that ends with" in ran.err
+    assert "the workflow goes on with hear" in ran.out
+    assert cli("fork", source, "--at", "2000").err.startswith(
+        "error: refused (sequence_unknown): Expected an event 2000"
+    )
+    assert "workflow_exists" in cli("fork", source, "--id", other).err
+    assert "set_invalid" in cli("fork", source, "--set", "output=1").err
+    assert cli.ok("audit", "verify", "--json").json["unfounded_forks"] == 0

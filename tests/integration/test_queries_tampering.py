@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from holdfast.schemas import chain, ids
+from holdfast.schemas import events as e
 from holdfast.schemas.codec import payload_of
 from holdfast.schemas.record import Message, Record
 from support.engine import Engine
-from support.journal_builder import support_ticket
+from support.journal_builder import START_MS, WorkflowJournal, support_ticket
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,33 @@ def test_tampering_is_found(
     assert {name: n for name, n in counts.items() if n and name not in ("events", "workflows")} == found
     places = [row["finding"] for row in engine.ask("chain_breaks")]
     assert bool(places) == (found != {"missing_tails": 1})
+
+
+def _forked(workflow_id: str, at: int, source_hash: str) -> list[Message[Record]]:
+    journal = WorkflowJournal(workflow_id=workflow_id)
+    forked: dict[str, Any] = {"snapshot": {}, "changes": None, "redo": (), "reason": "what if"}
+    journal.decide(
+        e.WorkflowStarted(input={}, deadline_at_ms=START_MS),
+        e.WorkflowForked(source_id="trail", source_sequence=at, source_hash=source_hash, **forked),
+    )
+    return journal.messages
+
+
+def test_unfounded_forks(engine: Engine) -> None:
+    """A fork that names a place which is not in the history of the other one."""
+    engine.empty()
+    trail = support_ticket("trail").messages
+    true = trail[9].meta.hash.hex()
+    forks = {"true": (10, true), "elsewhere": (11, true), "beyond": (99, true), "invented": (10, "ab" * 32)}
+    engine.load([*trail, *(message for name, told in forks.items() for message in _forked(name, *told))])
+    found = engine.ask("unfounded_forks")
+    assert [(row["workflow_id"], row["forked_at"]) for row in found] == [
+        ("beyond", 99),
+        ("elsewhere", 11),
+        ("invented", 10),
+    ]
+    (row,) = engine.read("SELECT forked_from, forked_at FROM holdfast.v_workflows WHERE workflow_id = 'true'")
+    assert row == {"forked_from": "trail", "forked_at": 10}
 
 
 @pytest.mark.parametrize("column", ["recorded_at", "sequence", "tenant", "workflow_id"])

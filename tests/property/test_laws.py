@@ -27,7 +27,7 @@ from holdfast.streams.core.transitions import TRANSITIONS
 from holdfast.streams.outbound import Outbound
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import state_from_json, state_json
-from support.scenario import TENANT, WORKFLOW, Scenario, answer, define
+from support.scenario import TENANT, WORKFLOW, Scenario, answer, define, fork_request
 
 OUTPUT = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
 CALL = {"to": "${input.to}"}
@@ -273,11 +273,36 @@ schedules = st.lists(st.integers(0, 10_000), min_size=1, max_size=60)
 
 
 def run(schedule: list[int]) -> World:
+    """The world after a schedule. In one of three, its workflow is a fork of another one, and the rest follows."""
     world = World()
+    begun = 0
+    if schedule[0] % 3 == 2:
+        begun = len(schedule) // 2
+        fork(world, source(schedule[:begun]), schedule[0])
+    if world.scenario.row is None:
+        world.start(0)
+    for choice in schedule[begun:]:
+        world.act(choice)
+    return world
+
+
+def source(schedule: list[int]) -> World:
+    """Another world, of which the workflow may be forked."""
+    world = World()
+    world.scenario.workflow_id = "w-source"
     world.start(0)
     for choice in schedule:
         world.act(choice)
     return world
+
+
+def fork(world: World, other: World, choice: int) -> None:
+    """Begin a world's workflow from the end of one of the decisions of another one."""
+    ends = [place for place, m in enumerate(other.scenario.journal, start=1) if m.meta.index == m.meta.count - 1]
+    journal = other.scenario.journal[: ends[choice % len(ends)]]
+    world.scenario.now_ms = other.scenario.now_ms + choice
+    redo = (("pay",), (), (), ("think",))[choice // 3 % 4]
+    world.feed(fork_request(journal, DEFINITION, redo=redo), ("person", "ann"))
 
 
 def refold(journal: list[Message[Record]]) -> WorkflowState | None:
@@ -515,6 +540,27 @@ def test_a_decision_cut_short_is_completed_to_the_same_row(schedule: list[int], 
     assert len(outcome.journal) == meta.count - len(prefix)
     whole = refold([m for m in journal if m.meta.sequence <= outcome.row.sequence])
     assert outcome.row.state == whole
+
+
+@settings(max_examples=150)
+@given(schedules, st.integers(0, 1_000))
+def test_a_fork_asks_for_no_effect_that_is_done_or_may_be(schedule: list[int], at: int) -> None:
+    """Whatever point it begins from, unless somebody asks for it."""
+    other, world = source(schedule), World()
+    fork(world, other, at * 12 + 3)  # nothing is to be done again
+    if world.scenario.row is None:
+        return
+    forked = next(m.body for m in world.scenario.journal if isinstance(m.body, e.WorkflowForked))
+    history = [message.body for message in other.scenario.journal[: forked.source_sequence]]
+    effects = {place(body) for body in history if isinstance(body, e.ToolCallRequested) and body.effect != "read"}
+    begun = {place(body) for body in history if isinstance(body, e.ToolCallCompleted | e.TaskClaimed)}
+    failed = {place(body) for body in history if isinstance(body, e.ToolCallFailed | e.TaskReleased)}
+    assert not {place(task) for task in world.scenario.tasks} & ((effects & begun) - failed)
+
+
+def place(of_call: Any) -> str:
+    """Where a call stands in a workflow, whichever workflow that is."""
+    return str(of_call.effect_key).split("/", 2)[2]
 
 
 def test_every_event_type_has_an_applier() -> None:

@@ -16,6 +16,7 @@ from holdfast.schemas.record import EventMeta, Json, Message, Record
 from holdfast.streams.core.compile import CompiledDefinition, compile_definition
 from holdfast.streams.core.definition import Definition
 from holdfast.streams.core.pending import next_due_ms
+from holdfast.streams.core.snapshot import snapshot_of, to_json
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.driver import Driver
 from holdfast.streams.rows import Row, encode_row, load_row
@@ -219,6 +220,21 @@ class Scenario:
     def migrate(self, to: CompiledDefinition) -> list[Record]:
         return self.feed(req.MigrateWorkflow(definition_hash=to.hash, reason="it was wrong"))
 
+    def fork(
+        self,
+        at: int = 0,
+        *,
+        to: CompiledDefinition | None = None,
+        changes: Json = None,
+        redo: tuple[str, ...] = (),
+        workflow_id: str = "w-2",
+    ) -> "Scenario":
+        """A workflow that begins from this one's history up to an event (the last one by default)."""
+        journal = self.journal[: at or len(self.journal)]
+        scenario = Scenario(to or self.definition, self.versions, self.now_ms + 1_000, workflow_id)
+        scenario.feed(fork_request(journal, scenario.definition, changes, redo))
+        return scenario
+
     def terminate(self) -> list[Record]:
         return self.feed(req.TerminateWorkflow(reason="at once"))
 
@@ -248,6 +264,27 @@ class Scenario:
     def fire_now(self) -> list[Record]:
         body = rep.FireTimer(timer_id="", due_at_ms=self.now_ms)
         return self.feed(body, actor=("timer", "timers"))
+
+
+def fork_request(
+    journal: list[Message[Record]],
+    definition: CompiledDefinition,
+    changes: Json = None,
+    redo: tuple[str, ...] = (),
+) -> req.ForkWorkflow:
+    """The request for a fork from the end of a history."""
+    last = journal[-1].meta
+    return req.ForkWorkflow(
+        definition="",
+        definition_hash=definition.hash,
+        source_id=last.workflow_id,
+        source_sequence=last.sequence,
+        source_hash=last.hash.hex(),
+        snapshot=to_json(snapshot_of(journal)),
+        changes=changes,
+        redo=redo,
+        reason="what if",
+    )
 
 
 def only(events: list[Record], cls: Callable[..., Any]) -> Any:

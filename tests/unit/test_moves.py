@@ -99,6 +99,11 @@ def test_what_would_not_stay_one_condition_is_refused(text: str) -> None:
         condition_of(text)
 
 
+def test_that_nobody_is_meant_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    _tell([], as_json=False)
+    assert capsys.readouterr().err == "no workflow is meant\n"
+
+
 def test_the_table_says_who_cannot_move_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     import typer
 

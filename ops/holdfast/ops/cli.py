@@ -28,6 +28,7 @@ COMMANDS = (
     "apply",
     "definitions",
     "migrate",
+    "fork",
     "graph",
     "schedules",
     "approvals",

@@ -76,6 +76,32 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "Something that is under way in the workflow has no place in the other version of the definition.",
         "keep the steps that are under way, in their kinds and places; or wait until the workflow is past them",
     ),
+    "cannot_fork": (
+        "Nothing can go on from that point by that definition: what was under way has no place there, may have been "
+        "done, or had ended.",
+        "fork at another event (`holdfast show ID --events`), by another --definition, or say what is done again: "
+        "--redo STEP",
+    ),
+    "fork_across_tenants": (
+        "A history belongs to one tenant, and so do its forks.",
+        "fork within the tenant: --tenant",
+    ),
+    "redo_unknown": (
+        "What is to be done again is neither a step of the definition nor a call that was under way at that point.",
+        "`holdfast show ID` shows steps and the keys of calls",
+    ),
+    "sequence_unknown": (
+        "The workflow's history does not have that event.",
+        "`holdfast show ID --events` shows the events and their numbers",
+    ),
+    "set_invalid": (
+        "A path leads to nothing that a fork can have another value for.",
+        "input.a.b, steps.NAME.output.a of a step that has ended, or vars.NAME",
+    ),
+    "snapshot_invalid": (
+        "A request to fork does not carry what a workflow had come to in the form that this version reads.",
+        "let `holdfast fork` of this version make the request",
+    ),
     "never_moved": (
         "The workflow was to go back to the version before its last move, but it has never been moved.",
         "`holdfast migrate ID --to NAME@HASH` moves it to any version; `holdfast definitions list --versions`",

@@ -141,6 +141,8 @@ _SAYS: Mapping[type[Record], Callable[[Any], str]] = {
         f"from {short_hash(b.from_definition_hash)} to {b.to_definition_name}@{short_hash(b.to_definition_hash)}: "
         f"{brief(b.reason)}"
     ),
+    e.WorkflowForked: lambda b: f"from {b.source_id} after its event {b.source_sequence}: {brief(b.reason)}",
+    e.StepTakenOver: lambda b: f"{_step(b)}: goes on from where it stood",
     e.ScheduleStarted: lambda b: f"{_step(b)}: after {moment(b.after_at_ms)}",
     e.ScheduleFired: lambda b: f"{_step(b)}: {moment(b.nominal_at_ms)}: {b.outcome} {b.child_id}".rstrip(),
     e.ChildReleased: lambda b: f"{_step(b)}: {b.child_id}: {b.reason}",
@@ -197,6 +199,7 @@ STYLES: Mapping[type[Record], str] = {
     e.IdleLimitReached: "red",
     e.StepTimedOut: "red",
     e.WorkflowMigrated: "bold yellow",
+    e.WorkflowForked: "bold",
     e.StepRetried: "yellow",
     e.StepSkipped: "yellow",
     e.ClosingStarted: "bold yellow",

@@ -109,6 +109,21 @@ def whole(messages: Iterable[Message[Record]]) -> Iterator[Message[Record]]:
         yield message
 
 
+def up_to_decision(messages: Iterable[Message[Record]], at: int | None) -> Iterator[Message[Record]]:
+    """The events up to the end of the decision that event `at` belongs to; all of them if it is None.
+
+    A decision of which the end is missing is left out.
+    """
+    begun: list[Message[Record]] = []
+    for message in messages:
+        begun.append(message)
+        if message.meta.index == message.meta.count - 1:
+            yield from begun
+            begun = []
+            if at is not None and message.meta.sequence >= at:
+                return
+
+
 def ms_of(text: str) -> int | None:
     """A time as ClickHouse prints it, in ms since 1970; None for the time that means that it has not come about."""
     at_ms = round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)

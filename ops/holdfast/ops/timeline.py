@@ -83,6 +83,12 @@ class Teller:
         """The visit of a step that is under way."""
         return next(visit for visit in reversed(self.timeline.running) if visit.step == step)
 
+    def _forked(self, body: e.WorkflowForked, meta: EventMeta) -> None:
+        self.timeline.forked_from, self.timeline.forked_at = body.source_id, body.source_sequence
+        taken: Any = body.snapshot
+        self.timeline.done_before = tuple(taken["outputs"])
+        self._act(body, meta)
+
     def _ended(self, body: Any, meta: EventMeta) -> None:
         timeline = self.timeline
         timeline.ended_at_ms = meta.recorded_at_ms
@@ -321,6 +327,7 @@ _ACTS: Mapping[type[Record], str] = {
     e.WorkflowPaused: "paused",
     e.WorkflowResumed: "resumed",
     e.WorkflowMigrated: "migrated",
+    e.WorkflowForked: "forked",
     e.StepRetried: "sent back",
     e.StepSkipped: "skipped",
     e.ToolOutcomeResolved: "resolved",
@@ -332,6 +339,7 @@ _TAKES: Mapping[type[Record], Callable[[Teller, Any, EventMeta], None]] = {
     **dict.fromkeys(_ACTS, Teller._act),
     **dict.fromkeys(ENDINGS, Teller._ended),
     **timeline_side_by_side.TAKES,
+    e.WorkflowForked: Teller._forked,
     e.StepStarted: Teller._step_started,
     e.StepCompleted: Teller._step_completed,
     e.StepFailed: Teller._step_failed,

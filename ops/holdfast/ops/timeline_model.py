@@ -214,7 +214,10 @@ class Notice:
 
 @dataclass(kw_only=True)
 class Timeline:
-    """One workflow. `story` has visits and notices in the order in which they began."""
+    """One workflow. `story` has visits and notices in the order in which they began.
+
+    `done_before` are the steps of which a fork has the outputs from where it was forked.
+    """
 
     tenant: str
     workflow_id: str
@@ -228,6 +231,9 @@ class Timeline:
     parent_index: int = 0
     depth: int = 0
     start_step: str = ""
+    forked_from: str = ""
+    forked_at: int = 0
+    done_before: tuple[str, ...] = ()
     deadline_at_ms: int
     last_sequence: int = 0
     updated_at_ms: int = 0

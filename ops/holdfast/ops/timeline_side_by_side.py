@@ -53,6 +53,14 @@ def _items_counted(teller: "Teller", body: e.ItemsCounted, _meta: EventMeta) -> 
     teller.visit(body.step).items.append(Items(total=body.total))
 
 
+def _taken_over(teller: "Teller", body: e.StepTakenOver, _meta: EventMeta) -> None:
+    kept: Any = body.kept
+    for items in _items_of(teller.visit(body.step), Items):
+        failed = len(kept["items"]["failures"])
+        ended = len(kept["items"]["results"]) + failed
+        items.started, items.ended, items.failed = items.started + ended, items.ended + ended, items.failed + failed
+
+
 def _schedule_started(teller: "Teller", body: e.ScheduleStarted, _meta: EventMeta) -> None:
     teller.visit(body.step).items.append(Firings())
 
@@ -108,6 +116,7 @@ TAKES: Mapping[type[Record], Callable[["Teller", Any, EventMeta], None]] = {
     e.ItemsCounted: _items_counted,
     e.ChildRequested: _child_requested,
     e.ChildEnded: _child_ended,
+    e.StepTakenOver: _taken_over,
     e.ChildReleased: _child_released,
     e.ScheduleStarted: _schedule_started,
     e.ScheduleFired: _schedule_fired,

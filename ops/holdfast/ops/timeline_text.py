@@ -57,6 +57,7 @@ def _header(timeline: Timeline, now_ms: int) -> RenderableType:
     scripted = f" ({timeline.scripted_model_calls} scripted)" if timeline.scripted_model_calls else ""
     facts = {
         **_parent(timeline),
+        **_origin(timeline),
         "definition": f"{timeline.definition_name} @ {short_hash(timeline.definition_hash)}, tenant {timeline.tenant}",
         "started": f"{moment(timeline.started_at_ms)} by {timeline.started_by}",
         "deadline": deadline,
@@ -73,6 +74,12 @@ def _parent(timeline: Timeline) -> dict[str, str]:
         return {}
     item = f", item {timeline.parent_index} from {timeline.start_step} on" if timeline.start_step else ""
     return {"parent": f"{timeline.parent_id}, step {timeline.parent_step}{item}"}
+
+
+def _origin(timeline: Timeline) -> dict[str, str]:
+    if not timeline.forked_from:
+        return {}
+    return {"forked from": f"{timeline.forked_from}, after its event {timeline.forked_at}"}
 
 
 def _age(timeline: Timeline, now_ms: int) -> str:

@@ -92,6 +92,8 @@ BODY_COLUMNS: Mapping[str, str | int] = {
     "lookup": 0,
     "found": 0,
     "evidence": "",
+    "forked_from": "",
+    "forked_at": 0,
 }
 PLACE_COLUMNS = ("topic", "kafka_partition", "kafka_offset")
 EVENT_COLUMNS: tuple[str, ...] = (*META_COLUMNS, *BODY_COLUMNS, "payload", *PLACE_COLUMNS)
@@ -148,6 +150,13 @@ PROMOTED: Mapping[type[Record], Mapped] = {
     events.ToolLookupRequested: _mapped(*_CALL, "tool", "lookup", due_at_ms="due_at", payload=("arguments",)),
     events.ToolLookupCompleted: _mapped(*_CALL, "executor_id", "lookup", "found", "evidence", payload=("result",)),
     events.ClosingStarted: _mapped("step", *_ERROR, outcome="decision", settle_until_ms="due_at"),
+    events.WorkflowForked: _mapped(
+        "reason",
+        source_id="forked_from",
+        source_sequence="forked_at",
+        payload=("source_hash", "snapshot", "changes", "redo"),
+    ),
+    events.StepTakenOver: _mapped(*_STEP, payload=("kept",)),
     events.WorkflowMigrated: _mapped(
         payload=("from_definition_hash", "to_definition_hash", "to_definition_name", "reason")
     ),

@@ -666,3 +666,25 @@ class WorkflowMigrated(Record):
     to_definition_hash: str
     to_definition_name: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowForked(Record):
+    """The workflow that was just started takes over what another one had come to."""
+
+    source_id: str
+    source_sequence: int
+    source_hash: str
+    snapshot: Json
+    changes: Json
+    redo: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTakenOver(Record):
+    """A visit goes on from where it stood in the workflow that this one was forked from."""
+
+    step: str
+    visit: int
+    kept: Json

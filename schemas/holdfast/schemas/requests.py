@@ -129,3 +129,18 @@ class MigrateWorkflow(Record):
 
     definition_hash: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkWorkflow(Record):
+    """Start a workflow from a point of the history of another one."""
+
+    definition: str
+    definition_hash: str
+    source_id: str
+    source_sequence: int
+    source_hash: str
+    snapshot: Json
+    changes: Json
+    redo: tuple[str, ...]
+    reason: str

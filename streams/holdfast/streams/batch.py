@@ -6,7 +6,7 @@ from typing import Any
 
 from holdfast.schemas import topics
 from holdfast.schemas.record import Message, Record
-from holdfast.schemas.requests import MigrateWorkflow, StartWorkflow
+from holdfast.schemas.requests import ForkWorkflow, MigrateWorkflow, StartWorkflow
 from holdfast.schemas.state import PartitionRow
 from holdfast.streams.dead_letters import poison_record
 from holdfast.streams.driver import Driver
@@ -51,7 +51,7 @@ class BatchFolder:
             value = event.value
             if isinstance(value, Poison):
                 continue
-            if isinstance(value.body, StartWorkflow | MigrateWorkflow):
+            if isinstance(value.body, StartWorkflow | ForkWorkflow | MigrateWorkflow):
                 needed.add(value.body.definition_hash)
             row = self._table.get(event.message.key)
             if row is not None:

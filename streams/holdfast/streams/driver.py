@@ -15,7 +15,7 @@ from holdfast.schemas import requests as req
 from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.consequences import consequences, letters, refusal_for_claimer, refusal_for_parent, tasks
 from holdfast.streams.core.compile import CompiledDefinition
-from holdfast.streams.core.decide import Decision, decide
+from holdfast.streams.core.decide import STARTS, Decision, decide
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.state import WorkflowState
@@ -122,7 +122,7 @@ class Driver:
     def _definition_for(self, state: WorkflowState | None, body: Record) -> CompiledDefinition | None:
         if state is not None:
             return self._definitions(state.definition_hash)
-        return self._definitions(body.definition_hash) if isinstance(body, req.StartWorkflow) else None
+        return self._definitions(body.definition_hash) if isinstance(body, STARTS) else None
 
     def _candidate(self, body: Record) -> CompiledDefinition | None:
         return self._definitions(body.definition_hash) if isinstance(body, req.MigrateWorkflow) else None

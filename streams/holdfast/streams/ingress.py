@@ -13,7 +13,7 @@ from holdfast.schemas.codec import encode
 from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.keys import key_of
 from holdfast.schemas.record import EventMeta, Message, Record
-from holdfast.schemas.requests import DeliverEvent, PublishEvent, StartWorkflow
+from holdfast.schemas.requests import DeliverEvent, ForkWorkflow, PublishEvent, StartWorkflow
 from holdfast.streams.core.inputs.events import PAYLOAD_LIMIT_BYTES
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.dead_letters import poison_record
@@ -39,7 +39,7 @@ class Admission:
         starts = [
             event.value.body
             for event in events
-            if not isinstance(event.value, Poison) and isinstance(event.value.body, StartWorkflow)
+            if not isinstance(event.value, Poison) and isinstance(event.value.body, StartWorkflow | ForkWorkflow)
         ]
         # A name means the newest version, so whatever was applied before the request has to be read first.
         if any(not body.definition_hash or self._find(body.definition_hash) is None for body in starts):
@@ -71,9 +71,9 @@ class Admission:
             return reject("workflow_id_invalid", workflow_id=meta.workflow_id)
         if isinstance(body, DeliverEvent) and body.subscription_id:
             return reject("handed_from_outside", subscription_id=body.subscription_id)
-        if isinstance(body, StartWorkflow):
-            if body.parent_id:
-                return reject("started_as_child", parent=body.parent_id)
+        if isinstance(body, StartWorkflow) and body.parent_id:
+            return reject("started_as_child", parent=body.parent_id)
+        if isinstance(body, StartWorkflow | ForkWorkflow):
             name = body.definition_hash or body.definition
             definition = self._find(name)
             if definition is None:

@@ -105,6 +105,7 @@ def test_a_step_that_is_gone_matters_only_if_it_can_be_under_way() -> None:
     [
         ({"purpose": "other"}, ("purpose",), Reach.NOBODY),
         ({"deadline": "2h"}, ("deadline",), Reach.STARTS),
+        ({"budget": {"tokens": 9}}, ("budget", "tokens"), Reach.STARTS),
         ({"settle": "1m"}, ("settle",), Reach.UNDER_WAY),
         ({"input": {"type": "object"}}, ("input", "type"), Reach.OBSTACLE),
         ({"tools": {"send": {**TOOLS["send"], "timeout_ms": 1}}}, ("tools", "send", "timeout_ms"), Reach.UNDER_WAY),

@@ -25,6 +25,7 @@ FINDINGS = {
     "unrequested_effects": "calls without a recorded intent",
     "unapproved_effects": "calls whose approval does not cover them",
     "doubled_events": "events for the first who waits that ended more than one wait",
+    "unfounded_forks": "forks after an event that the history which they name does not have",
 }
 REPEATABLE = ("read", "txn", "keyed")
 
@@ -75,6 +76,7 @@ def verified(client: "ClickHouse", *, tenant: str = "", since: str = "1970-01-01
         "unrequested_effects": client.named("unrequested_effects", tenant=tenant),
         "unapproved_effects": client.named("unapproved_effects", tenant=tenant),
         "doubled_events": client.named("doubled_events", tenant=tenant),
+        "unfounded_forks": client.named("unfounded_forks", tenant=tenant),
     }
     partitions = client.named("partitions")
     counts = {

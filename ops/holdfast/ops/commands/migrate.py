@@ -174,7 +174,8 @@ def _tell(moves: "Sequence[Move]", *, as_json: bool) -> None:
             }
             for move in moves
         ]
-        emit(rows, table=list(rows[0]) if any(move.code for move in moves) or not rows else list(rows[0])[:-1])
+        columns = ("workflow", "outcome", "at", "from", "to", *(["why"] if any(move.code for move in moves) else []))
+        emit(rows, table=columns)
     counts = {what: sum(move.outcome == what for move in moves) for what in sorted({move.outcome for move in moves})}
     say(", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()) or "no workflow is meant")
     for code, cure in sorted({(move.code, move.cure) for move in moves if move.code}):

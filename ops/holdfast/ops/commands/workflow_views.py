@@ -55,7 +55,7 @@ def list_(
 
     JSON, one per workflow: workflow_id, tenant, definition, status, step (the last one), steps (those under way),
     last_event, last_error, started_at_ms, updated_at_ms, deadline_at_ms, last_sequence, parent_id, parent_step,
-    item_index, depth.
+    item_index, depth, forked_from, forked_at (the last event of that one that it has).
 
     Example: holdfast list --status waiting --since 1d
     """
@@ -107,6 +107,8 @@ def _listed(row: dict[str, Any]) -> dict[str, Any]:
         "parent_step": row["parent_step"],
         "item_index": row["item_index"],
         "depth": row["depth"],
+        "forked_from": row["forked_from"],
+        "forked_at": row["forked_at"],
     }
 
 
@@ -124,11 +126,13 @@ def _print_list(rows: list[dict[str, Any]], *, with_parent: bool) -> None:
             "started": moment(row["started_at_ms"]),
             "last_error": "" if row["status"] == "completed" else row["last_error"],
             "parent": row["parent_id"],
+            "forked from": f"{row['forked_from']} after {row['forked_at']}" if row["forked_from"] else "",
         }
         for row in rows
     ]
-    columns = list(shown[0]) if shown else []
-    emit(shown, table=columns if with_parent else columns[:-1])
+    left_out = {"parent"} if not with_parent else set()
+    left_out |= {"forked from"} if not any(row["forked_from"] for row in rows) else set()
+    emit(shown, table=[column for column in (shown[0] if shown else ()) if column not in left_out])
 
 
 def show(
@@ -140,10 +144,11 @@ def show(
     """What happened in a workflow, step by step, and what it waits for now.
 
     JSON: tenant, workflow_id, definition_name, definition_hash, status, started_by, started_at_ms, parent_id,
-    parent_step, parent_index, depth, start_step, deadline_at_ms, updated_at_ms, ended_at_ms, last_sequence, input,
-    output, error_class, error_message, model_calls, scripted_model_calls, tool_calls, input_tokens, output_tokens,
-    cost_microusd, story (of type step with items of type call, wait, sleep, approval, branch, child, items, firings; or
-    of type notice), waits_for (kind, step, what, until_ms, command).
+    parent_step, parent_index, depth, start_step, forked_from, forked_at, done_before (steps that a fork has the outputs
+    of), deadline_at_ms, updated_at_ms, ended_at_ms, last_sequence, input, output, error_class, error_message,
+    model_calls, scripted_model_calls, tool_calls, input_tokens, output_tokens, cost_microusd, story (of type step with
+    items of type call, wait, sleep, approval, branch, child, items, firings; or of type notice), waits_for (kind, step,
+    what, until_ms, command).
     With --events, one per event: sequence, recorded_at_ms, type, actor_kind, actor_id, cause_id, body.
 
     Example: holdfast show support-ticket-0c6e4f1d2a3b

@@ -89,6 +89,8 @@ def run_of(definition: Definition, timeline: Timeline) -> Run:
     own = _own(definition, timeline.start_step or definition.start)
     ahead = _ahead(definition, {visit.step for visit in timeline.running if visit.kind != COMPENSATION})
     steps = {step: AHEAD if step in ahead else SKIPPED for scope in own for step in sorted(scope.steps)}
+    before = StepView(tone=Tone.DONE, state=(_WORDS[Tone.DONE], brief(f"in {timeline.forked_from}", STATE_LIMIT)))
+    steps |= dict.fromkeys(steps.keys() & set(timeline.done_before), before)
     for step, found in visits.items():
         steps[step] = _seen(timeline, found, undoings.get(step), waits_for.get(step))
     every = [visit for found in visits.values() for visit in found]

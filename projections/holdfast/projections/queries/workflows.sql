@@ -9,7 +9,8 @@
 WITH found AS
 (
     SELECT tenant, workflow_id, definition_name, status, step, last_type, last_error, started_at, updated_at,
-           deadline_at, last_sequence, parent_id, parent_step, item_index, depth
+           deadline_at, last_sequence, parent_id, parent_step, item_index, depth, forked_from,
+           forked_at
     FROM holdfast.v_workflows
     WHERE ({tenant:String} = '' OR tenant = {tenant:String})
       AND ({status:String} = '' OR status = {status:String})

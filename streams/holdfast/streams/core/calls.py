@@ -102,6 +102,22 @@ def request_model(turn: Turn, run: StepRun, messages: list[Json], parameters: Js
     )
 
 
+def ask_model_again(turn: Turn, run: StepRun) -> None:
+    """Record the intent of the model call that belongs to the run's turn, with the messages that it has."""
+    step = turn.step(run.step)
+    assert isinstance(step, d.AgentStep)
+    _emit_model_request(
+        turn,
+        run,
+        effect_key=effect_key_of(turn, run, run.turn, 0),
+        number=run.turn,
+        attempt=1,
+        added=[],
+        model=step.model,
+        parameters=run.parameters,
+    )
+
+
 def _emit_model_request(
     turn: Turn,
     run: StepRun,

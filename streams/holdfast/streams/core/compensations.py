@@ -6,6 +6,7 @@ from holdfast.schemas import events as e
 from holdfast.schemas import ids
 from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
+from holdfast.streams.core.appliers.common import undo_key
 from holdfast.streams.core.calls import action_hash
 from holdfast.streams.core.expressions import ExpressionError
 from holdfast.streams.core.state import Call, Compensation, StepRun, Undo
@@ -13,9 +14,10 @@ from holdfast.streams.core.turn import Turn
 
 
 def register(turn: Turn, run: StepRun) -> None:
-    """Record how to undo what a tool step is about to ask for, if it says so."""
+    """Record how to undo what a tool step is about to ask for, if it says so and that is not on record yet."""
     step = turn.step(run.step)
-    if isinstance(step, d.ToolStep) and step.compensate is not None:
+    known = undo_key(run.step, run.visit) in turn.state.compensations
+    if isinstance(step, d.ToolStep) and step.compensate is not None and not known:
         key = ids.effect_key(turn.state.tenant, turn.state.workflow_id, run.step, run.visit, run.turn, 0)
         turn.emit(
             e.CompensationRegistered(

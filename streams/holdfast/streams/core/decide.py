@@ -36,7 +36,7 @@ def decide(
     recorded: the caller turns the Rejection into an `InputRejected` event.
     """
     body = command.body
-    if state is None and not isinstance(body, req.StartWorkflow):
+    if state is None and not isinstance(body, STARTS):
         return reject("workflow_not_found", workflow_id=cause.workflow_id)
     if state is not None and folded_before(state, cause.input_id):
         return Decision(events=(), state=state)
@@ -49,4 +49,6 @@ def decide(
     return Decision(events=tuple(turn.events), state=turn.state if turn.events else state)
 
 
+STARTS = (req.StartWorkflow, req.ForkWorkflow)
+"""The inputs that make a workflow."""
 INPUT_TYPES = frozenset(HANDLERS)

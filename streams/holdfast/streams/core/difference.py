@@ -59,6 +59,7 @@ _WHOLE: Mapping[str, Reach] = {
     "input": Reach.OBSTACLE,
     "deadline": Reach.STARTS,
     "idle_timeout": Reach.STARTS,
+    "budget": Reach.STARTS,
     "start": Reach.STARTS,
     "children": Reach.VISITS,
 }
@@ -73,7 +74,7 @@ _READ_ON_ENTRY: Mapping[str, frozenset[str]] = {
     "sleep": frozenset({"for", "until", "within"}),
     "parallel": frozenset({"timeout"}),
     "map": frozenset({"items", "shared", "max_items", "timeout"}),
-    "child": frozenset({"definition", "input", "wait", "on_parent_end", "timeout"}),
+    "child": frozenset({"definition", "input", "wait", "on_parent_end", "timeout", "budget"}),
 }
 """Fields by step kind that a step goes by only when it is entered; the rest is looked up as long as it is under way."""
 

@@ -57,21 +57,12 @@ def catch_up(turn: Turn) -> None:
 
 
 def _enter(turn: Turn, entry: Entry) -> None:
-    state, step = turn.state, turn.step(entry.step)
+    state = turn.state
     if sum(state.visits.values()) >= turn.definition.definition.max_steps:
         limit = turn.definition.definition.max_steps
         turn.fail_workflow(entry.step, "step_limit", f"the workflow entered {limit} steps, the most it may (max_steps)")
         return
-    timeout_ms = getattr(step, "timeout_ms", 0)
-    turn.emit(
-        e.StepStarted(
-            step=entry.step,
-            visit=state.visits.get(entry.step, 0) + 1,
-            kind=step.kind,
-            timeout_at_ms=turn.now_ms + timeout_ms if timeout_ms else 0,
-            scope=entry.scope,
-        )
-    )
+    turn.begin(entry.step, entry.scope)
     react(turn, entry.step, lambda kind: kind.enter)
 
 

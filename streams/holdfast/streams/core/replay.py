@@ -52,6 +52,9 @@ def decisions(journal: Journal) -> Iterator[Journal]:
 
 def input_of(decision: Journal, state: WorkflowState | None) -> Record | None:
     """The input that a decision answers, given the state before it; None if the events do not tell."""
+    forked = next((message.body for message in decision if isinstance(message.body, e.WorkflowForked)), None)
+    if forked is not None:
+        return _fork(forked)
     for message in decision:
         told = _TELLS.get(type(message.body))
         if told is not None:
@@ -117,6 +120,20 @@ def _start(event: e.WorkflowStarted, _now_ms: int, _state: WorkflowState | None)
         depth=event.depth,
         start_step=event.start_step,
         deadline_limit_at_ms=event.deadline_at_ms if event.parent_id else 0,
+    )
+
+
+def _fork(event: e.WorkflowForked) -> Record:
+    return req.ForkWorkflow(
+        definition="",
+        definition_hash="",
+        source_id=event.source_id,
+        source_sequence=event.source_sequence,
+        source_hash=event.source_hash,
+        snapshot=event.snapshot,
+        changes=event.changes,
+        redo=event.redo,
+        reason=event.reason,
     )
 
 

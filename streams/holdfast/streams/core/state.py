@@ -234,6 +234,15 @@ class Parent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The event of another workflow up to which this one took over that one's history, and its hash (hex)."""
+
+    workflow_id: str
+    sequence: int
+    event_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Child:
     """A workflow that this one started and that has not ended.
 
@@ -294,11 +303,11 @@ class WorkflowState:
     `active` has the step runs that have not ended, by step name; `outputs` the last output of each step that ended;
     `early_events` the events that nobody waited for yet, oldest first; `seen` has short ids of the last inputs folded
     that the engine's own parts sent, `asked` of the last ones from outside: a thousand reports do not push those out.
-    `parent` is the workflow that started this one, `depth` how many stand above it; `children` has the workflows that
-    this one started and that have not ended, by id. `compensations` has what can be undone, oldest first, by
-    `step.visit`; `budget` has the limits of what it may spend, `spent` what it has, if there are any (see `budget.py`);
-    `closing` is set once the workflow is on its way to an end that is not its goal. `updated_at_ms`
-    is the time of the last event, `active_at_ms` of the last one that did not come from a timer.
+    `origin` is where this one was forked from; `parent` is the workflow that started this one, `depth` how many stand
+    above it; `children` has the workflows that this one started and that have not ended, by id. `compensations` has
+    what can be undone, oldest first, by `step.visit`; `budget` has the limits of what it may spend, `spent` what it
+    has, if there are any (see `budget.py`); `closing` is set once the workflow is on its way to an end that is not its
+    goal. `updated_at_ms` is the time of the last event, `active_at_ms` of the last one that did not come from a timer.
     """
 
     tenant: str
@@ -317,6 +326,7 @@ class WorkflowState:
     visits: Mapping[str, int] = field(default_factory=dict)
     active: Mapping[str, StepRun] = field(default_factory=dict)
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    origin: Origin | None = None
     parent: Parent | None = None
     depth: int = 0
     start_step: str = ""

@@ -118,6 +118,20 @@ class Turn:
         """Go on with a step."""
         self.ahead.append(Entry(step, scope))
 
+    def begin(self, name: str, scope: str) -> None:
+        """Begin a visit of a step."""
+        step = self.step(name)
+        timeout_ms = getattr(step, "timeout_ms", 0)
+        self.emit(
+            e.StepStarted(
+                step=name,
+                visit=self.state.visits.get(name, 0) + 1,
+                kind=step.kind,
+                timeout_at_ms=self.now_ms + timeout_ms if timeout_ms else 0,
+                scope=scope,
+            )
+        )
+
     def complete(self, name: str, output: Json, next_step: str = "") -> None:
         """End an active step with its output, and go on."""
         self.cancel_branches(name, "branch_cancelled")

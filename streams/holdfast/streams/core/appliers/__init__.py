@@ -6,7 +6,7 @@ An applier never fails on an event that `decide` made, and never changes a state
 from collections.abc import Mapping
 
 from holdfast.schemas.record import Record
-from holdfast.streams.core.appliers import calls, children, compensations, lifecycle, steps, waits
+from holdfast.streams.core.appliers import calls, children, compensations, forks, lifecycle, steps, waits
 from holdfast.streams.core.appliers.common import Applier
 
 APPLIERS: Mapping[type[Record], Applier] = {
@@ -16,4 +16,5 @@ APPLIERS: Mapping[type[Record], Applier] = {
     **waits.APPLIERS,
     **children.APPLIERS,
     **compensations.APPLIERS,
+    **forks.APPLIERS,
 }

@@ -7,6 +7,7 @@ from holdfast.schemas import requests as req
 from holdfast.schemas.record import Record
 from holdfast.streams.core import closing, compensations
 from holdfast.streams.core.appliers.calls import unknown_calls
+from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.appliers.steps import open_undo
 from holdfast.streams.core.calls import attempt_again
 from holdfast.streams.core.early import give_up_overdue
@@ -135,6 +136,8 @@ def _resolve(turn: Turn, body: req.ResolveCall) -> Rejection | None:
     if body.outcome == "done":
         compensations.happened(turn, call.effect_key, body.result)
     elif body.outcome == "retry":
+        if run.kind != UNDO:
+            compensations.register(turn, run)  # a fork has not, for what was not its own call
         attempt_again(turn, turn.run(run.step), call)
     else:
         compensations.never_happened(turn, call, body.reason)
