@@ -34,6 +34,7 @@ SEEDS = {
     ),
     "Only projections talk to ClickHouse": ("ops/holdfast/ops/topics.py", "import clickhouse_connect"),
     "Only the model executor talks to a model": ("streams/holdfast/streams/driver.py", "import openai"),
+    "Bodies are kept and read in one place": ("ops/holdfast/ops/roles.py", "import obstore"),
     "Expressions are evaluated in one place": ("streams/holdfast/streams/core/flow.py", "import cel_expr_python"),
     "Cron expressions are evaluated in one place": ("streams/holdfast/streams/core/flow.py", "import cronsim"),
     "Time zones are those of the pinned tzdata": ("ops/holdfast/ops/topics.py", "import zoneinfo"),

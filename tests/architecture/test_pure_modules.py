@@ -22,7 +22,7 @@ PURE_MODULES = {
     *("holdfast.schemas", "holdfast.schemas.record", "holdfast.schemas.events", "holdfast.schemas.requests"),
     *("holdfast.schemas.reports", "holdfast.schemas.tasks", "holdfast.schemas.results", "holdfast.schemas.state"),
     *("holdfast.schemas.definitions", "holdfast.schemas.ids", "holdfast.schemas.chain", "holdfast.schemas.jsontext"),
-    *("holdfast.schemas.durations", "holdfast.schemas.correlations", "holdfast.streams"),
+    *("holdfast.schemas.durations", "holdfast.schemas.correlations", "holdfast.schemas.content", "holdfast.streams"),
 }
 HEAVY = ("faust", "mode", "aiokafka", "fastavro", "clickhouse_connect", "chdb", "openai", "aiohttp", "typer", "rich")
 

@@ -63,12 +63,13 @@ class Fleet:
 
     def __init__(self, bootstrap: str, prefix: str, home: Path) -> None:
         self.bootstrap, self.prefix, self.home = bootstrap, prefix, home
+        self.content_url = (home / "content").as_uri()
         self.executors: list[Executor] = []
 
     def tools(
         self, *, slots: int = 8, executor_id: str = "", modules: Sequence[str] = ("probe_tools",), **config: Any
     ) -> Executor:
-        return self._start(slots, executor_id, config, modules=list(modules))
+        return self._start(slots, executor_id, config, modules=list(modules), content_url=self.content_url)
 
     def models(self, endpoint: dict[str, Any], *, slots: int = 8, executor_id: str = "", **config: Any) -> Executor:
         return self._start(slots, executor_id, config, endpoint=endpoint)

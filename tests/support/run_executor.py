@@ -6,6 +6,7 @@ import sys
 
 from holdfast.streams.executor import ExecutorConfig, ModelEndpoint, run_model_executor, run_tool_executor
 from holdfast.tools import registry_from_modules
+from holdfast.tools.content import ContentStore
 
 
 def main() -> int:
@@ -14,7 +15,7 @@ def main() -> int:
     config = ExecutorConfig(**options["config"])
     if "endpoint" in options:
         return run_model_executor(config, ModelEndpoint(**options["endpoint"]))
-    return run_tool_executor(config, registry_from_modules(options["modules"]))
+    return run_tool_executor(config, registry_from_modules(options["modules"]), ContentStore(options["content_url"]))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.pending import next_due_ms
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.driver import Driver
+from holdfast.streams.executor.item_calls import BY_NAME, ItemCalls
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import Row, encode_row, load_row
+from holdfast.tools.content import ContentError
 from support.scenario import START_MS, TENANT
 
 
@@ -26,7 +28,7 @@ from support.scenario import START_MS, TENANT
 class Town:
     """The workflows by id: `rows`, `journals`; `tasks` that were sent and not taken; `letters` sent so far.
 
-    `told` is what the correlator was told.
+    `told` is what the correlator was told. `largest_bytes` is how large each row has been at most.
     """
 
     definitions: dict[str, CompiledDefinition]
@@ -37,6 +39,7 @@ class Town:
     tasks: list[Any] = field(default_factory=list)
     letters: list[Message[Record]] = field(default_factory=list)
     told: list[Message[Record]] = field(default_factory=list)
+    largest_bytes: dict[str, int] = field(default_factory=dict)
     held_back: bool = False
     offset: int = -1
     _inbox: deque[Message[Record]] = field(default_factory=deque)
@@ -78,7 +81,9 @@ class Town:
         driver = Driver(self.definitions.get)
         outcome = driver.fold(self.rows.get(name), message, offset=self.offset, now_ms=self.now_ms)
         if outcome.row is not None:
-            self.rows[name] = load_row(encode_row(outcome.row))
+            value = encode_row(outcome.row)
+            self.rows[name] = load_row(value)
+            self.largest_bytes[name] = max(len(value), self.largest_bytes.get(name, 0))
         added = [decode(record.value) for record in outcome.journal]
         self.messages.setdefault(name, []).extend(added)
         self.journals.setdefault(name, []).extend(message.body for message in added)
@@ -136,16 +141,32 @@ class Town:
         )
         self.send(task.effect_key.split("/")[1], body, ("executor", "x1"))
 
-    def fail(self, task: Any, error_class: str = "tool_error") -> None:
+    def serve(self, items: ItemCalls, count: int = 1_000_000) -> None:
+        """Answer so many of the engine's own calls, as an executor on that store does."""
+        for _ in range(count):
+            task = next((task for task in self.tasks if getattr(task, "tool", "") in BY_NAME), None)
+            if task is None:
+                return
+            self.tasks.remove(task)
+            try:
+                result = items.act(task.tool, task.arguments)
+            except ContentError as exc:
+                self.fail(task, exc.code, str(exc), retryable=exc.retryable)
+            else:
+                self.answer(task, result)
+
+    def fail(
+        self, task: Any, error_class: str = "tool_error", message: str = "it broke", *, retryable: bool = False
+    ) -> None:
         body = rep.ReportTaskFailure(
             effect_key=task.effect_key,
             attempt=task.attempt,
             executor_id="x1",
             error_class=error_class,
-            error_message="it broke",
+            error_message=message,
             http_status=0,
             retry_after_ms=0,
-            retryable=False,
+            retryable=retryable,
             outcome_unknown=False,
             duration_ms=3,
         )

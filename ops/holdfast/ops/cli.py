@@ -31,6 +31,7 @@ COMMANDS = (
     "fork",
     "graph",
     "schedules",
+    "content",
     "approvals",
     "explain",
     "sql",

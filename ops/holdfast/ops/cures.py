@@ -246,8 +246,29 @@ _ERRORS: Mapping[str, tuple[str, str]] = {
         "find out by the call's key, then `holdfast skip ID STEP` once nothing is left to undo",
     ),
     "too_many_items": (
-        "A map step was given more items than `max_items` allows.",
-        "raise `max_items`, or split the list before the step",
+        "A map step was given more items than `max_items` allows, or than a list may have (1,000).",
+        "raise `max_items`; more than 1,000 come from the content store: `holdfast content put FILE`, one item a line",
+    ),
+    "content_missing": (
+        "A reference names a body that the content store does not have.",
+        "is HOLDFAST_CONTENT_URL the same for executors and for whoever put it? `holdfast content put` it again, then "
+        "`holdfast retry ID --from STEP`",
+    ),
+    "content_corrupt": (
+        "A body in the content store is not what was put there: its bytes have another hash.",
+        "`holdfast content put` the file again, which repairs it, then `holdfast retry ID --from STEP`; check the disk",
+    ),
+    "content_too_large": (
+        "A body, or one of its lines, is larger than the content store or a map step takes.",
+        "split the file; put large parts of a line into the store by themselves and their references into the line",
+    ),
+    "content_not_json_lines": (
+        "A line of a body is not a JSON value by itself; the message names it.",
+        "one JSON value a line, without empty lines; `holdfast content put --raw` keeps anything else",
+    ),
+    "content_reference_invalid": (
+        "A value is meant to be a reference to JSON lines and is none, or it says something else than the body.",
+        "pass on what `holdfast content put FILE` prints, as it is; `holdfast content show` prints it again",
     ),
     "approval_missing": (
         "A tool step needs an unused approval of this very call, and there is none: the arguments differ from what was "

@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.ops.errors import CommandError
 from holdfast.ops.settings import Project, Runtime, Settings
+
+if TYPE_CHECKING:
+    from holdfast.tools.content import ContentStore
 
 # A role that ends with this code cannot work with these settings: starting it again would change nothing.
 EXIT_MISCONFIGURED = 78
@@ -75,6 +79,16 @@ def bridge_of(settings: Settings, project: Project) -> tuple[str, str]:
     return runtime.bridge_url, runtime.bridge_token
 
 
+def content_store_of(settings: Settings, project: Project) -> "ContentStore":
+    """Where large bodies are kept. Raises CommandError if the setting names no store."""
+    from holdfast.tools.content import ContentStore, ContentUrlError
+
+    try:
+        return ContentStore(settings.content_url or (project.data / "content").as_uri())
+    except ContentUrlError as exc:
+        raise CommandError(str(exc), cure="correct HOLDFAST_CONTENT_URL, such as s3://bucket/prefix") from exc
+
+
 def _broker(settings: Settings, project: Project) -> int:
     from holdfast.ops.embedded.broker import broker_command
     from holdfast.ops.embedded.kit import prepare
@@ -121,7 +135,7 @@ def _tool_executor(settings: Settings, project: Project) -> int:
         slots=settings.executor_slots,
         session_timeout_ms=settings.session_timeout_ms,
     )
-    return run_tool_executor(config, registry)
+    return run_tool_executor(config, registry, content_store_of(settings, project))
 
 
 def _model_executor(settings: Settings, project: Project) -> int:

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     model_base_url: str | None = _or_openai("MODEL_BASE_URL", "OPENAI_BASE_URL")
     model_api_key: SecretStr | None = _or_openai("MODEL_API_KEY", "OPENAI_API_KEY")
     model_name: str | None = _or_openai("MODEL_NAME", "OPENAI_MODEL")
+    content_url: str | None = Field(
+        default=None,
+        description="Where large bodies are kept: file:///folder, s3://bucket/prefix and the like; None is a folder.",
+    )
     executor_slots: int = Field(default=8, ge=1, le=1024, description="Tasks that one executor works on at a time.")
     instance_id: str | None = Field(
         default=None, description="Name of this worker among its kind; must be unique and stable."

@@ -6,7 +6,7 @@ from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
 from holdfast.schemas.ids import workflow_key
 from holdfast.schemas.record import Message, Record
-from holdfast.streams.core.pending import letters_owed
+from holdfast.streams.core.pending import letter_for, letters_owed
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.outbound import letter_id
 
@@ -42,9 +42,9 @@ class Letters:
         if state.parent is not None:
             self.begun.add((workflow_key(state.tenant, state.parent.workflow_id), sender))
         owed = {}
-        for (about, other), body in letters_owed(state).items():
+        for (about, other), debt in letters_owed(state).items():
             receiver = workflow_key(state.tenant, other)
-            place = (receiver, letter_id(type(body), state.workflow_id, other))
+            place = (receiver, letter_id(type(letter_for(state, debt)), state.workflow_id, other))
             owed[place] = Letter(about=about, sender=sender, receiver=receiver)
         self.ever |= owed
         self.now[sender] = set(owed)

@@ -17,7 +17,7 @@ from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.evolve import Cause
-from holdfast.streams.core.pending import calls_owed, calls_under_way, letters_owed, task_for
+from holdfast.streams.core.pending import calls_owed, calls_under_way, letter_for, letters_owed, task_for
 from holdfast.streams.core.rejections import Rejection
 from holdfast.streams.core.state import WorkflowState
 from holdfast.streams.core.subscriptions import closed, opened
@@ -130,11 +130,12 @@ def _stop(body: t.StopTask, meta: EventMeta) -> Outbound:
 def letters(before: WorkflowState | None, after: WorkflowState, cause: Cause, cause_id: str) -> list[Outbound]:
     """The letters that are owed in one state and were not in the one before, if there was one."""
     had = letters_owed(before) if before is not None else {}
-    return [
-        inbox_record(body, letter_meta(cause, body, workflow_id, cause_id, after.started_by))
-        for (about, workflow_id), body in letters_owed(after).items()
-        if (about, workflow_id) not in had
-    ]
+    records = []
+    for (about, workflow_id), debt in letters_owed(after).items():
+        if (about, workflow_id) not in had:
+            body = letter_for(after, debt)
+            records.append(inbox_record(body, letter_meta(cause, body, workflow_id, cause_id, after.started_by)))
+    return records
 
 
 def refusal_for_parent(meta: EventMeta, body: req.StartWorkflow, refused: Rejection, now_ms: int) -> Outbound:

@@ -9,6 +9,13 @@ INVALID_ARGUMENTS = "invalid_arguments"
 INVALID_RESULT = "invalid_result"
 TOOL_ERROR = "tool_error"
 CANCELLED = "cancelled"
+UNAVAILABLE = "unavailable"
+PERMISSION_DENIED = "permission_denied"
+CONTENT_MISSING = "content_missing"
+CONTENT_CORRUPT = "content_corrupt"
+CONTENT_TOO_LARGE = "content_too_large"
+CONTENT_NOT_JSON_LINES = "content_not_json_lines"
+CONTENT_REFERENCE_INVALID = "content_reference_invalid"
 
 
 class ToolError(Exception):

@@ -2,12 +2,13 @@
 
 A ledger in the state. Calls count when they are asked for, tokens and money when an answer comes back; what a child was
 granted is set aside until it ends and says what it spent. Calls that are under way beside each other come back after
-they were allowed, so tokens and money can go over their limit by what those cost.
+they were allowed, so tokens and money can go over their limit by what those cost. The engine's own calls are free.
 """
 
 from collections.abc import Iterator, Mapping
 
 from holdfast.schemas.record import Json
+from holdfast.streams.core.engine_tools import ENGINE_TOOLS
 from holdfast.streams.core.state import CallKind, CallStatus, WorkflowState
 
 Amounts = Mapping[str, int]
@@ -52,7 +53,7 @@ def _set_aside(state: WorkflowState) -> Iterator[tuple[str, int]]:
         yield from child.budget.items()
     for run in state.active.values():
         for call in run.calls.values():
-            if call.status is CallStatus.RETRYING:
+            if call.status is CallStatus.RETRYING and call.tool not in ENGINE_TOOLS:
                 yield BY_KIND[call.kind], 1
 
 

@@ -12,6 +12,7 @@ from holdfast.schemas.record import Json
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.budget import shortage
+from holdfast.streams.core.engine_tools import ENGINE_TOOLS, RETRY, tool_named
 from holdfast.streams.core.retry import delay_ms, may_retry, may_wait
 from holdfast.streams.core.state import Call, CallKind, StepRun
 from holdfast.streams.core.turn import Turn
@@ -65,7 +66,7 @@ def lease_of(call: Call, definition: d.Definition) -> int:
     """Length of the lease that an executor must claim before it acts, in ms; 0 if it need not claim."""
     if call.kind is CallKind.MODEL:
         return LEASE_MS
-    free = call.effect in REPEATABLE_EFFECTS and definition.tools[call.tool].timeout_ms <= CLAIM_FREE_TIMEOUT_MS
+    free = call.effect in REPEATABLE_EFFECTS and tool_named(definition, call.tool).timeout_ms <= CLAIM_FREE_TIMEOUT_MS
     return 0 if free else LEASE_MS
 
 
@@ -240,6 +241,8 @@ def attempt_again(turn: Turn, run: StepRun, call: Call) -> None:
 def policy_of(turn: Turn, run: StepRun, call: Call) -> d.Retry:
     """How often a call may be attempted: the step's word for its own call, the manifest's for an agent's tools."""
     step = turn.step(run.step)
+    if call.tool in ENGINE_TOOLS:
+        return RETRY
     if isinstance(step, d.AgentStep) and call.kind is CallKind.TOOL:
         return d.Retry(max_attempts=turn.definition.definition.tools[call.tool].max_attempts)
     if isinstance(step, d.ToolStep) and step.compensate is not None and run.kind == UNDO:
@@ -260,7 +263,7 @@ def attempt_failed(turn: Turn, run: StepRun, call: Call, failure: Failure) -> bo
         and (repeatable or not unsure)
         and may_retry(policy, call.attempt, failure.error_class, retryable)
         and may_wait(policy, call.since_ms, turn.now_ms + wait_ms)
-        and (run.kind == UNDO or not shortage(turn.state, call.kind))
+        and (run.kind == UNDO or call.tool in ENGINE_TOOLS or not shortage(turn.state, call.kind))
     )
     if unsure and not again:
         outcome_unknown(turn, run, call, failure.message)

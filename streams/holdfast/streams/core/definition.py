@@ -336,22 +336,23 @@ class ParallelStep(_Working):
 
 
 class MapStep(_Working):
-    """The steps from `do` on, for every item of a list, at most `concurrency` at a time.
+    """The steps from `do` on, for every item of a list or of content, at most `concurrency` at a time.
 
     An item is a workflow of its own with the input `{item, index, shared}`. More than `max_failures` items that fail
-    fail the step: at once with `fail_fast`, once all have ended with `wait_all`, never with `ignore`.
+    fail the step: at once with `fail_fast`, once all have ended with `wait_all`, never with `ignore`. A list may have
+    1,000 items; a reference to JSON lines in the content store 100,000, and its `results` are such a reference too.
     """
 
     kind: Literal["map"]
     items: str | list[Json]
-    """The list, or an expression `${...}` that gives it."""
+    """The list, or an expression `${...}` that gives it or a reference to JSON lines (`holdfast content put`)."""
     do: StepName
     """The first step of each item."""
     shared: Json = Field(default_factory=dict)
     """What every item can read as `input.shared`. May hold `${...}`."""
     concurrency: int = Field(default=10, ge=1, le=1_000)
     """How many items run at a time."""
-    max_items: int = Field(default=1_000, ge=1, le=1_000)
+    max_items: int = Field(default=1_000, ge=1, le=100_000)
     """How many items there may be; more fail the step."""
     max_failures: int = Field(default=0, ge=0)
     """How many items may fail."""

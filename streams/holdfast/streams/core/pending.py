@@ -16,6 +16,7 @@ from holdfast.schemas.record import Record
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.calls import REPEATABLE_EFFECTS, lease_of
+from holdfast.streams.core.engine_tools import tool_named
 from holdfast.streams.core.state import Call, CallKind, CallStatus, Child, Parent, Status, StepRun, WorkflowState
 
 LOOKUP_LIMIT_MS = 300_000
@@ -105,27 +106,33 @@ def _tool_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunToolC
         effect=call.effect,
         arguments=call.arguments,
         action_hash=call.action_hash,
-        timeout_ms=definition.tools[call.tool].timeout_ms,
+        timeout_ms=tool_named(definition, call.tool).timeout_ms,
         lease_ms=lease_of(call, definition),
         deadline_at_ms=min(limit for limit in (call.deadline_at_ms, call.key_until_ms) if limit),
     )
 
 
-def letters_owed(state: WorkflowState) -> dict[tuple[str, str], Record]:
+def letters_owed(state: WorkflowState) -> dict[tuple[str, str], Child | Parent]:
     """Every message that other workflows should have from this one, by (what it is about, workflow id).
 
     A child is told to start, or to stop once nobody waits for it any more; a parent is told of the end. Whoever was
     told already ignores it.
     """
-    owed: dict[tuple[str, str], Record] = {}
-    for child in state.children.values():
-        if child.cancelling:
-            owed["stop", child.child_id] = req.CancelWorkflow(reason=f"{state.workflow_id} no longer waits for it")
-        else:
-            owed["start", child.child_id] = _start_of(state, child)
+    owed: dict[tuple[str, str], Child | Parent] = {
+        ("stop" if child.cancelling else "start", child.child_id): child for child in state.children.values()
+    }
     if state.parent is not None and state.finished:
-        owed["ended", state.parent.workflow_id] = _end_for(state, state.parent)
+        owed["ended", state.parent.workflow_id] = state.parent
     return owed
+
+
+def letter_for(state: WorkflowState, debt: Child | Parent) -> Record:
+    """The message that one in `letters_owed` should have."""
+    if isinstance(debt, Parent):
+        return _end_for(state, debt)
+    if debt.cancelling:
+        return req.CancelWorkflow(reason=f"{state.workflow_id} no longer waits for it")
+    return _start_of(state, debt)
 
 
 def _start_of(state: WorkflowState, child: Child) -> req.StartWorkflow:

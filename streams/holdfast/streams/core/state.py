@@ -191,11 +191,42 @@ class Branch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ItemFailure:
+    """How one item failed."""
+
+    index: int
+    error_class: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a map step over content knows of it: a window, however many items there are.
+
+    `source` is the reference that items are read from, `read` how many were. `ended` has what ended items left and is
+    not kept yet (`{"index", "output"}`, or `"error"`), `ended_bytes` their size; `kept` is how many are, or are on
+    their way; `parts` is the reference of all that is kept, null before the first. `failed` counts failures, of which
+    `first_failure` has the lowest index; `calls` counts the calls that were asked for.
+    """
+
+    source: Json
+    read: int = 0
+    ended: tuple[Json, ...] = ()
+    ended_bytes: int = 0
+    kept: int = 0
+    parts: Json = None
+    failed: int = 0
+    first_failure: ItemFailure | None = None
+    calls: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Items:
     """Where a map step stands.
 
     `waiting` has the items that were not started yet, the next one first; `results` and `failures` what ended items
-    left, by their index as text; `failures` are `{"class", "message"}`.
+    left, by their index as text; `failures` are `{"class", "message"}`. A step over `content` has in `waiting` only
+    what was read ahead, and what ended items left in `content`.
     """
 
     total: int
@@ -203,16 +234,24 @@ class Items:
     waiting: tuple[Json, ...]
     results: Mapping[str, Json] = field(default_factory=dict)
     failures: Mapping[str, Json] = field(default_factory=dict)
+    content: Content | None = None
 
     @property
     def started(self) -> int:
         """How many items have been started: the index of the next one."""
-        return self.total - len(self.waiting)
+        return (self.total if self.content is None else self.content.read) - len(self.waiting)
 
     @property
     def ended(self) -> int:
         """How many items have ended, one way or another."""
+        if self.content is not None:
+            return len(self.content.ended) + self.content.kept
         return len(self.results) + len(self.failures)
+
+    @property
+    def failed(self) -> int:
+        """How many items have failed."""
+        return len(self.failures) if self.content is None else self.content.failed
 
 
 @dataclass(frozen=True, kw_only=True)

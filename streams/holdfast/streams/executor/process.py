@@ -24,6 +24,7 @@ from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
 from holdfast.streams.executor.grants import follow_grants
 from holdfast.streams.executor.intake import Intake, Taker
+from holdfast.streams.executor.item_calls import ItemCalls
 from holdfast.streams.executor.limits import LAST_RESORT_S
 from holdfast.streams.executor.model_calls import ModelCalls
 from holdfast.streams.executor.reports import Reporter
@@ -34,6 +35,7 @@ from holdfast.streams.executor.tool_calls import ToolCalls
 from holdfast.streams.executor.tool_searches import ToolSearches
 from holdfast.streams.executor.worker import Worker
 from holdfast.tools import ToolRegistry
+from holdfast.tools.content import ContentStore
 
 _log = logging.getLogger(__name__)
 
@@ -69,14 +71,17 @@ class Shutdown:
         os._exit(EXIT_CANNOT_GO_ON)
 
 
-def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry) -> int:
-    """Make tool calls until SIGTERM or SIGINT. Returns the exit code of the process; call it on the main thread."""
+def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry, contents: ContentStore) -> int:
+    """Make tool calls, and the engine's own on `contents`, until SIGTERM or SIGINT.
+
+    Returns the exit code of the process; call it on the main thread.
+    """
 
     async def serve(shutdown: Shutdown) -> None:
         freed = asyncio.Event()
         threads = Threads(freed.set)
         search = ToolSearches(registry, threads).search
-        await _serve(config, ToolCalls(registry, threads), shutdown, freed, search)
+        await _serve(config, ToolCalls(registry, threads, ItemCalls(contents)), shutdown, freed, search)
 
     return _run(config, serve)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from holdfast.schemas import topics
@@ -9,7 +10,8 @@ from holdfast.schemas.record import Message
 from holdfast.schemas.tasks import RunToolCall
 from holdfast.streams.executor import outcomes
 from holdfast.streams.executor.attempt import Prepared, Stop, Task
-from holdfast.streams.executor.outcomes import Failure, Outcome
+from holdfast.streams.executor.item_calls import BY_NAME, ItemCalls
+from holdfast.streams.executor.outcomes import Failure, Outcome, ToolAnswer
 from holdfast.streams.executor.threads import Threads
 from holdfast.streams.executor.tool_results import answer_of, failure_of
 from holdfast.tools import Tool, ToolCall, ToolError, ToolRegistry
@@ -27,14 +29,15 @@ _ERROR_CLASS_OF = {
 
 
 class ToolCalls:
-    """The tool class of executors. `threads` runs the sync functions."""
+    """The tool class of executors. `threads` runs the sync functions; `items` is for the engine's own calls."""
 
     topic = topics.TASKS_TOOL
     record = RunToolCall
     group = "executor-tool"
 
-    def __init__(self, registry: ToolRegistry, threads: Threads) -> None:
+    def __init__(self, registry: ToolRegistry, threads: Threads, items: ItemCalls) -> None:
         self._registry = registry
+        self._items = items
         self._threads = threads
 
     @property
@@ -55,6 +58,8 @@ class ToolCalls:
         """The call with its arguments bound, or why it cannot be made."""
         task = message.body
         assert isinstance(task, RunToolCall)
+        if task.tool in BY_NAME:
+            return Prepared(act=partial(self._act_for_engine, task), give_up=_nothing, harmless=True)
         tool = self._registry.get(task.tool)
         if tool is None:
             # Another executor may have it, for instance during a deployment.
@@ -97,6 +102,21 @@ class ToolCalls:
             outcome_unknown=not self.harmless(task),
         )
 
+    async def _act_for_engine(self, task: RunToolCall) -> Outcome:
+        try:
+            return ToolAnswer(
+                result=await self._threads.run(self._items.act, {"name": task.tool, "arguments": task.arguments})
+            )
+        except ToolError as exc:
+            return failure_of(exc)
+        except Exception as exc:
+            _log.exception("%s failed", task.tool)
+            return Failure(
+                error_class=outcomes.INTERNAL_ERROR,
+                error_message=shortened(f"{task.tool}: {type(exc).__name__}: {exc}"),
+                retryable=True,
+            )
+
     async def _act(self, tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Outcome:
         name = tool.manifest.name
         try:
@@ -116,3 +136,7 @@ class ToolCalls:
             return answer_of(name, tool.result_json(returned))
         except ToolError as exc:
             return failure_of(exc)
+
+
+def _nothing() -> None:
+    pass

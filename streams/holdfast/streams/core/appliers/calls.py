@@ -6,9 +6,11 @@ from typing import Any
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Json, Record, changed
 from holdfast.streams.core.answers import assistant_message
+from holdfast.streams.core.appliers import items
 from holdfast.streams.core.appliers.common import Applier, with_call, with_run, with_spent
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.budget import BY_KIND
+from holdfast.streams.core.engine_tools import ENGINE_TOOLS
 from holdfast.streams.core.state import Call, CallKind, CallStatus, Status, Undo, WorkflowState
 from holdfast.streams.core.transitions import move
 
@@ -98,12 +100,16 @@ def _tool_call_requested(state: WorkflowState, event: e.ToolCallRequested) -> Wo
     if event.approval_id:
         approval = changed(state.approvals[event.approval_id], consumed_by=event.effect_key)
         state = changed(state, approvals={**state.approvals, approval.approval_id: approval})
-    if state.active[event.step].kind != UNDO:
-        state = with_spent(state, tool_calls=1)
-    return with_call(state, event.step, call)
+    state = with_call(state, event.step, call)
+    run = state.active[event.step]
+    if event.tool in ENGINE_TOOLS:
+        return with_run(state, items.asked(run, event))
+    return state if run.kind == UNDO else with_spent(state, tool_calls=1)
 
 
 def _tool_call_completed(state: WorkflowState, event: e.ToolCallCompleted) -> WorkflowState:
+    if event.tool in ENGINE_TOOLS:
+        return with_run(state, items.answered(state.active[event.step], event.effect_key, event.result))
     call = state.active[event.step].calls[event.effect_key]
     return with_call(state, event.step, _done(call, event.result))
 

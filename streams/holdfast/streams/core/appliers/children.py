@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Record, changed
 from holdfast.streams.core.appliers.common import Applier, with_run, with_spent
+from holdfast.streams.core.appliers.items import ended
 from holdfast.streams.core.budget import amounts_in
-from holdfast.streams.core.state import Branch, Child, Items, Schedule, WorkflowState
+from holdfast.streams.core.state import Branch, Child, Content, Items, Schedule, WorkflowState
 
 
 def _branches_started(state: WorkflowState, event: e.BranchesStarted) -> WorkflowState:
@@ -16,7 +17,7 @@ def _branches_started(state: WorkflowState, event: e.BranchesStarted) -> Workflo
 
 def _branch_ended(state: WorkflowState, event: e.BranchEnded) -> WorkflowState:
     run = state.active[event.step]
-    ended = Branch(
+    outcome = Branch(
         outcome=event.outcome,
         output=event.output,
         error_class=event.error_class,
@@ -24,12 +25,14 @@ def _branch_ended(state: WorkflowState, event: e.BranchEnded) -> WorkflowState:
     )
     # Put last: the order of the branches is then the order in which they ended, those that still run first.
     others = {name: branch for name, branch in run.branches.items() if name != event.branch}
-    return with_run(state, changed(run, branches={**others, event.branch: ended}))
+    return with_run(state, changed(run, branches={**others, event.branch: outcome}))
 
 
 def _items_counted(state: WorkflowState, event: e.ItemsCounted) -> WorkflowState:
-    values = event.items if isinstance(event.items, list) else []
-    items = Items(total=event.total, shared=event.shared, waiting=tuple(values))
+    if isinstance(event.items, list):
+        items = Items(total=event.total, shared=event.shared, waiting=tuple(event.items))
+    else:
+        items = Items(total=event.total, shared=event.shared, waiting=(), content=Content(source=event.items))
     return with_run(state, changed(state.active[event.step], items=items))
 
 
@@ -72,6 +75,8 @@ def _child_ended(state: WorkflowState, event: e.ChildEnded) -> WorkflowState:
 
 
 def _with_ended(items: Items, event: e.ChildEnded) -> Items:
+    if items.content is not None:
+        return ended(items, event)
     index = str(event.index)
     if event.outcome == "completed":
         return changed(items, results={**items.results, index: event.output})

@@ -9,6 +9,7 @@ from holdfast.streams.core import closing, compensations
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.calls import Failure, attempt_again
+from holdfast.streams.core.engine_tools import tool_named
 from holdfast.streams.core.flow import react
 from holdfast.streams.core.inputs.common import Handler, fail_attempt
 from holdfast.streams.core.rejections import Rejection, reject
@@ -49,7 +50,7 @@ def _limit_of(turn: Turn, run: StepRun, call: Call) -> int:
     """When an attempt that begins now is given up, whatever its executor says: its time limit and some grace."""
     definition = turn.definition.definition
     if call.kind is CallKind.TOOL:
-        timeout_ms = definition.tools[call.tool].timeout_ms
+        timeout_ms = tool_named(definition, call.tool).timeout_ms
     else:
         step = definition.steps[run.step]
         assert isinstance(step, d.AgentStep)

@@ -189,7 +189,7 @@ def _name_of(kind: Kind | None) -> str:
 
 # What a step's field must give; other fields take any value.
 _WANTED: Mapping[tuple[type, str], frozenset[Kind]] = {
-    (d.MapStep, "items"): frozenset({Kind.LIST}),
+    (d.MapStep, "items"): frozenset({Kind.LIST, Kind.OBJECT}),
     (d.SleepStep, "until"): frozenset({Kind.WHOLE, Kind.TEXT}),
 }
 

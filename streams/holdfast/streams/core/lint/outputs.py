@@ -61,10 +61,12 @@ def _parallel(_definition: d.Definition, step: d.ParallelStep, label: str) -> Sh
     )
 
 
-def _map(_definition: d.Definition, _step: d.MapStep, label: str) -> Shape:
+def _map(_definition: d.Definition, step: d.MapStep, label: str) -> Shape:
     error = record(f"{label}.failures[].error", _ERROR)
     failure = record(f"{label}.failures[]", {"index": WHOLE, "error": error})
-    return record(label, {"results": listed(ANY), "failed": WHOLE, "failures": listed(failure)})
+    # Over content they are a reference; which of the two an expression gives is known when it is evaluated.
+    results = listed(ANY) if isinstance(step.items, list) else ANY
+    return record(label, {"results": results, "failed": WHOLE, "failures": listed(failure)})
 
 
 def _child(_definition: d.Definition, step: d.ChildStep, label: str) -> Shape:
