@@ -18,7 +18,8 @@ TEXT_LIMIT = 100
 TYPE_WIDTH = 18
 ID_WIDTH = 28
 _WORTH_NAMING = frozenset({"person", "service"})
-_HASH = re.compile(r"\b[0-9a-f]{64}\b")
+# References to content stay whole: people copy them.
+_HASH = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
 _UNITS_MS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 

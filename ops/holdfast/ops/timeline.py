@@ -12,6 +12,7 @@ from holdfast.ops.event_text import ENDINGS, says
 from holdfast.ops.timeline_model import Approval, Attempt, Call, Child, Item, Notice, Sleep, Timeline, Visit, Wait
 from holdfast.schemas import events as e
 from holdfast.schemas.record import EventMeta, Message, Record
+from holdfast.streams.core.engine_tools import ENGINE_TOOLS
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.state import Status, WorkflowState
 
@@ -182,13 +183,21 @@ class Teller:
                 action_hash=body.action_hash,
                 approval_id=body.approval_id,
             )
-            self.timeline.tool_calls += 1
+            if body.tool in ENGINE_TOOLS:
+                self._only_the_last(body.step, body.tool)
+            else:
+                self.timeline.tool_calls += 1
             self._add_call(body.step, call)
         call.attempts.append(Attempt(number=body.attempt, requested_at_ms=meta.recorded_at_ms))
 
     def _add_call(self, step: str, call: Call) -> None:
         self._calls[call.effect_key] = call
         self.visit(step).items.append(call)
+
+    def _only_the_last(self, step: str, tool: str) -> None:
+        """A map step makes the same calls again and again: the story keeps the newest of each."""
+        visit = self.visit(step)
+        visit.items[:] = [item for item in visit.items if not (isinstance(item, Call) and item.name == tool)]
 
     def _model_completed(self, body: e.ModelCallCompleted, meta: EventMeta) -> None:
         timeline, call = self.timeline, self._calls[body.effect_key]

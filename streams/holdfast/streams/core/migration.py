@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.compile import CompiledDefinition
+from holdfast.streams.core.engine_tools import ENGINE_TOOLS
 from holdfast.streams.core.scopes import running_branches
 from holdfast.streams.core.state import CallStatus, StepRun, Undo, WorkflowState
 
@@ -50,7 +51,7 @@ def _run_obstacles(
         gone = sorted(set(running_branches(run)) - set(step.branches))
         yield from (f"branch {name!r} of {run.step!r} runs, and the new version does not have it" for name in gone)
     for call in run.calls.values():
-        if call.status is CallStatus.DONE or not call.tool:
+        if call.status is CallStatus.DONE or not call.tool or call.tool in ENGINE_TOOLS:
             continue
         tool = new.definition.tools.get(call.tool)
         if tool is None or tool.effect != call.effect:
