@@ -5,6 +5,8 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
+import orjson
+
 from holdfast.schemas import jsontext
 from holdfast.schemas.content import ContentReference
 from holdfast.schemas.record import Json
@@ -91,8 +93,12 @@ def _ends(body: bytes) -> Iterator[int]:
         try:
             jsontext.loads(body[begin:end])
         except ValueError as exc:
-            raise ContentError(
-                errors.CONTENT_NOT_JSON_LINES, f"line {number} is not JSON: {exc}", retryable=False
-            ) from exc
+            message = f"line {number} is not JSON: {_why(exc)}"
+            raise ContentError(errors.CONTENT_NOT_JSON_LINES, message, retryable=False) from exc
         yield end
         begin = end + 1
+
+
+def _why(exc: ValueError) -> str:
+    # A parser counts lines as well, and here it is always in the first.
+    return f"{exc.msg} at column {exc.colno}" if isinstance(exc, orjson.JSONDecodeError) else str(exc)

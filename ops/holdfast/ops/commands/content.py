@@ -107,12 +107,14 @@ def _content_of(text: str) -> str:
 
     from holdfast.schemas.content import CONTENT, ContentReference
 
+    if CONTENT.fullmatch(text):
+        return text
     try:
-        return text if CONTENT.fullmatch(text) else ContentReference.from_json(orjson.loads(text)).content
-    except ValueError as exc:
+        return ContentReference.from_json(orjson.loads(text)).content
+    except ValueError:
         raise CommandError(
-            f"{text!r} is no reference: {exc}", cure="sha256:<64 digits>, or what `holdfast content put` prints"
-        ) from exc
+            f"{text!r} is no reference to content", cure="sha256:<64 digits>, or what `holdfast content put` prints"
+        ) from None
 
 
 def _as_text(body: bytes) -> dict[str, Any]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 2.0
 POLL_S = 0.1
 LIST_LIMIT = 1_000
-SHOW_LIMIT_EVENTS = 20_000
+# A map over as many items as there may be has two events for each.
+SHOW_LIMIT_EVENTS = 250_000
 FoundT = TypeVar("FoundT")
 
 
