@@ -64,15 +64,8 @@ class World:
         self.done: list[Any] = []
 
     def act(self, choice: int) -> None:
-        acts = (self.answer,) * 9 + (
-            self.fail,
-            self.again,
-            self.letter,
-            self.pause,
-            self.resume,
-            self.time,
-            self.recover,
-        )
+        others = (self.fail, self.fail_store, self.again, self.letter, self.pause, self.resume, self.time, self.recover)
+        acts = (self.answer,) * 8 + others
         acts[choice % len(acts)](choice // len(acts))
 
     def answer(self, choice: int) -> None:
@@ -87,6 +80,13 @@ class World:
     def fail(self, choice: int) -> None:
         if self.town.tasks:
             task = self.town.tasks.pop(choice % len(self.town.tasks))
+            self.town.fail(task, "unavailable", retryable=True)
+
+    def fail_store(self, choice: int) -> None:
+        own = [task for task in self.town.tasks if task.tool in BY_NAME]
+        if own:
+            task = own[choice % len(own)]
+            self.town.tasks.remove(task)
             self.town.fail(task, "unavailable", retryable=True)
 
     def again(self, choice: int) -> None:
@@ -128,7 +128,7 @@ def run(schedule: list[int]) -> World:
     return world
 
 
-schedules = st.lists(st.integers(0, 10_000), max_size=120)
+schedules = st.lists(st.integers(0, 10_000), min_size=30, max_size=120)
 
 
 @settings(max_examples=30, deadline=None)

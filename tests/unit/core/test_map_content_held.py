@@ -148,6 +148,15 @@ def test_a_step_moves_to_another_version_with_its_calls(store: ContentStore) -> 
     assert len(looks(town)) == 2
 
 
+def test_the_steps_own_calls_cost_nothing(store: ContentStore) -> None:
+    town = mapped(reference(store, ["a", "b"]), budget={"tool_calls": 2}, concurrency=1)
+    town.fail(town.take(), "unavailable", retryable=True)
+    town.fire()
+    finish(town, store)
+    assert town.state("w-1").status == "completed"
+    assert output(town)["failed"] == 0
+
+
 def test_the_story_has_the_newest_of_the_steps_own_calls(store: ContentStore) -> None:
     town = mapped(reference(store, list(range(2 * PART_ITEMS + 7))), on_failure="ignore")
     finish(town, store, {7}.__contains__)
