@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> ContentStore:
     return ContentStore(tmp_path.as_uri())
 
 
-@pytest.mark.parametrize("count", [0, 1, PART_ITEMS, 2 * PART_ITEMS + 7])
+@pytest.mark.parametrize("count", [0, 1, PART_ITEMS, PART_ITEMS + 7])
 def test_results_come_in_the_order_of_the_items_however_they_end(store: ContentStore, count: int) -> None:
     town = mapped(reference(store, [f"item {number}" for number in range(count)]))
     finish(town, store)
@@ -84,12 +84,12 @@ def test_no_more_items_run_at_a_time_than_allowed_and_none_begins_while_results_
 
 
 PARTIAL = [
-    # on_failure, max_failures, items that fail of 250, status
+    # on_failure, max_failures, items that fail of 130, status
     ("fail_fast", 0, {7}, "failed"),
     ("fail_fast", 2, {3, 100}, "completed"),
     ("fail_fast", 1, {3, 100}, "failed"),
-    ("wait_all", 0, {3, 200}, "failed"),
-    ("ignore", 0, set(range(250)), "completed"),
+    ("wait_all", 0, {3, 120}, "failed"),
+    ("ignore", 0, set(range(130)), "completed"),
 ]
 
 
@@ -97,7 +97,7 @@ PARTIAL = [
 def test_how_many_items_may_fail_is_declared(
     store: ContentStore, policy: str, allowed: int, bad: set[int], status: str
 ) -> None:
-    items = reference(store, list(range(250)))
+    items = reference(store, list(range(130)))
     town = mapped(items, on_failure=policy, max_failures=allowed, catch={})
     finish(town, store, bad.__contains__)
     state = town.state("w-1")
@@ -105,10 +105,10 @@ def test_how_many_items_may_fail_is_declared(
     assert all(row.state.finished for row in town.rows.values()), "what nobody waits for any more is cancelled"
     if status == "failed":
         assert state.error_class == "tool_error"
-        assert f"{len(bad)} of 250 items failed, item {min(bad)} with: it broke" in state.error_message
-        assert (len(town.rows) == 251) == (policy == "wait_all")
+        assert f"{len(bad)} of 130 items failed, item {min(bad)} with: it broke" in state.error_message
+        assert (len(town.rows) == 131) == (policy == "wait_all")
     else:
-        assert results(town, store) == [None if n in bad else {"saw": n} for n in range(250)]
+        assert results(town, store) == [None if n in bad else {"saw": n} for n in range(130)]
         assert output(town)["failed"] == len(bad)
         assert [failure["index"] for failure in output(town)["failures"]] == sorted(bad)[:100]
         assert output(town)["failures"][0]["error"] == {"class": "tool_error", "message": "it broke"}
