@@ -104,6 +104,10 @@ def _attempt(event: Any) -> str:
     return f", attempt {event.attempt}" if event.attempt > 1 else ""
 
 
+def _why(event: Any) -> str:
+    return f": {brief(event.reason)}" if event.reason else ""
+
+
 def _failure(event: Any) -> str:
     return f"{event.error_class}: {brief(event.error_message)}"
 
@@ -139,10 +143,10 @@ _SAYS: Mapping[type[Record], Callable[[Any], str]] = {
     ),
     e.ClosingStarted: lambda b: f"{b.outcome}" + (f", {b.step}: {_failure(b)}" if b.error_class else ""),
     e.WorkflowMigrated: lambda b: (
-        f"from {short_hash(b.from_definition_hash)} to {b.to_definition_name}@{short_hash(b.to_definition_hash)}: "
-        f"{brief(b.reason)}"
+        f"from {short_hash(b.from_definition_hash)} to {b.to_definition_name}@{short_hash(b.to_definition_hash)}"
+        f"{_why(b)}"
     ),
-    e.WorkflowForked: lambda b: f"from {b.source_id} after its event {b.source_sequence}: {brief(b.reason)}",
+    e.WorkflowForked: lambda b: f"from {b.source_id} after its event {b.source_sequence}{_why(b)}",
     e.StepTakenOver: lambda b: f"{_step(b)}: goes on from where it stood",
     e.ScheduleStarted: lambda b: f"{_step(b)}: after {moment(b.after_at_ms)}",
     e.ScheduleFired: lambda b: f"{_step(b)}: {moment(b.nominal_at_ms)}: {b.outcome} {b.child_id}".rstrip(),
