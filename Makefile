@@ -25,8 +25,9 @@ check: setup ## Static checks: style, types, import direction, schema compatibil
 	$(BIN)/lint-imports
 	$(HOLDFAST) schemas check
 
+# A file's tests stay together: they share projects that take seconds to start.
 test: check ## Static checks and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 demo: setup ## Run the support workflow end to end, with a crash in the middle
 	$(HOLDFAST) demo

@@ -1,4 +1,4 @@
-"""Fixtures for every tier: one real broker for the whole run, and topics of its own for each test that asks."""
+"""Fixtures for every tier: one real broker for each process of a run, and topics of its own for each test that asks."""
 
 import asyncio
 import uuid
@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
+
+SLOW_TIERS = frozenset({"integration", "e2e"})
+
+
+@pytest.hookimpl(trylast=True)  # behind the shuffling
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first: processes that share a run then end at about the same time."""
+    items.sort(key=lambda item: SLOW_TIERS.isdisjoint(item.path.parts))
 
 
 @pytest.fixture(scope="session")
