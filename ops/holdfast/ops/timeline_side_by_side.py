@@ -56,8 +56,9 @@ def _items_counted(teller: "Teller", body: e.ItemsCounted, _meta: EventMeta) -> 
 def _taken_over(teller: "Teller", body: e.StepTakenOver, _meta: EventMeta) -> None:
     kept: Any = body.kept
     for items in _items_of(teller.visit(body.step), Items):
-        failed = len(kept["items"]["failures"])
-        ended = len(kept["items"]["results"]) + failed
+        content = kept["items"].get("content")
+        failed = content["failed"] if content else len(kept["items"]["failures"])
+        ended = len(content["ended"]) + content["kept"] if content else len(kept["items"]["results"]) + failed
         items.started, items.ended, items.failed = items.started + ended, items.ended + ended, items.failed + failed
 
 

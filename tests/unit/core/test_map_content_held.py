@@ -3,9 +3,12 @@
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from holdfast.ops import timeline_model
+from holdfast.ops.timeline import tell
 from holdfast.ops.timeline_model import Call
 from holdfast.schemas import codec, ids, topics
 from holdfast.schemas import reports as rep
@@ -13,14 +16,16 @@ from holdfast.schemas import requests as req
 from holdfast.schemas import tasks as t
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.streams.core.engine_tools import JOIN_RESULTS, KEEP_RESULTS, READ_ITEMS
+from holdfast.streams.core.replay import first_divergence
+from holdfast.streams.core.steps import map_content
 from holdfast.streams.core.steps.map_content import PAGE_ITEMS, PART_ITEMS
 from holdfast.streams.driver import Driver
 from holdfast.streams.executor.item_calls import ItemCalls
 from holdfast.streams.rows import Row
 from holdfast.tools.content import ContentStore
-from holdfast.tools.json_lines import joined
+from holdfast.tools.json_lines import Lines, joined
 from support.content_map import each, finish, items_of, looks, mapped, output, reference, results, spoiled
-from support.scenario import START_MS, TENANT
+from support.scenario import START_MS, TENANT, Scenario
 from support.stories import assert_says_what_is_waited_for, assert_true_to_the_fold, story_of, text_of, visits
 from support.town import Town
 
@@ -146,6 +151,58 @@ def test_a_step_moves_to_another_version_with_its_calls(store: ContentStore) -> 
     assert town.state("w-1").definition_hash == other.hash
     town.serve(ItemCalls(store))
     assert len(looks(town)) == 2
+
+
+def asked_of_the_store(scenario: Scenario, store: ContentStore) -> None:
+    """Answer the step's own calls."""
+    while scenario.tasks:
+        task = scenario.take()
+        scenario.tool_result(task, ItemCalls(store).act(task.tool, task.arguments))
+
+
+def item_ended(scenario: Scenario, index: int, output: Any) -> None:
+    body = rep.ReportChildEnded(
+        step="each",
+        visit=1,
+        index=index,
+        child_id=ids.child_id(scenario.workflow_id, "each", 1, index),
+        outcome="completed" if output else "failed",
+        output=output,
+        error_class="" if output else "odd",
+        error_message="",
+    )
+    scenario.feed(body, actor=("engine", "orchestrator"))
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("ended", [1, 2, 3])
+@pytest.mark.parametrize("part", [1, 9])
+def test_a_fork_goes_on_with_what_items_left(
+    store: ContentStore, monkeypatch: pytest.MonkeyPatch, part: int, ended: int, answered: bool
+) -> None:
+    monkeypatch.setattr(map_content, "PART_ITEMS", part)
+    source = Scenario(each(concurrency=1, on_failure="ignore"))
+    source.start({"items": reference(store, ["a", "b", "c"])})
+    asked_of_the_store(source, store)
+    for index in range(ended):
+        if answered:
+            asked_of_the_store(source, store)
+        item_ended(source, index, f"saw {index}" if index else None)
+    fork = source.fork()
+    told = tell(fork.journal)
+    assert told is not None
+    [items] = [item for item in told.running[0].items if isinstance(item, timeline_model.Items)]
+    assert (items.ended, items.failed) == (ended, 1)
+    asked_of_the_store(fork, store)
+    for index in range(ended, 3):
+        assert list(fork.state.children) == [f"w-2:each.1.{index}"]
+        item_ended(fork, index, f"saw {index}")
+        asked_of_the_store(fork, store)
+    assert fork.state.status == "completed"
+    found: Any = fork.state.output
+    assert Lines(store.get(found["results"]["content"])).page(0, 9, 999) == [None, "saw 1", "saw 2"]
+    assert found["failed"] == 1
+    assert first_divergence(fork.journal, fork.definition) is None
 
 
 def test_the_steps_own_calls_cost_nothing(store: ContentStore) -> None:

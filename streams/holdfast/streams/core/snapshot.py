@@ -11,9 +11,20 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.schemas.record import Json, Message, Record
+from holdfast.streams.core.appliers.items import not_kept
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.pending import calls_under_way
-from holdfast.streams.core.state import Call, CallKind, CallStatus, Child, Items, ReceivedEvent, StepRun, WorkflowState
+from holdfast.streams.core.state import (
+    Call,
+    CallKind,
+    CallStatus,
+    Child,
+    Content,
+    ItemFailure,
+    ReceivedEvent,
+    StepRun,
+    WorkflowState,
+)
 
 Journal = Sequence[Message[Record]]
 
@@ -56,14 +67,40 @@ class KeptBranch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptContent:
+    """How far a map step over content was; the fields are those of `state.Content`.
+
+    What ended items left and a call was to keep is with `ended`.
+    """
+
+    source: Json
+    read: int
+    ended: tuple[Json, ...]
+    kept: int
+    parts: Json
+    failed: int
+    first_failure: ItemFailure | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeptItems:
-    """How far a map step was. `waiting` are the items that it had not started, what ended is by index as text."""
+    """How far a map step was. `waiting` are the items that it had not started, what ended is by index as text.
+
+    Over content, `waiting` are those that were read, and what ended is in `content`.
+    """
 
     total: int
     shared: Json
     waiting: tuple[Json, ...]
     results: Mapping[str, Json] = field(default_factory=dict)
     failures: Mapping[str, Json] = field(default_factory=dict)
+    content: KeptContent | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """True if an item has ended."""
+        content = self.content
+        return bool(self.results or self.failures or (content is not None and (content.ended or content.kept)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +209,7 @@ def _run(run: StepRun, before: WorkflowState | None, state: WorkflowState) -> Ke
             )
             for name, branch in run.branches.items()
         ),
-        items=_items(run.items),
+        items=_items(run),
         children=tuple(
             _child(child, asked_for) for child in state.children.values() if child.awaited and child.is_of(run)
         ),
@@ -199,7 +236,8 @@ def _call(call: Call, under_way: Mapping[str, int]) -> KeptCall:
     )
 
 
-def _items(items: Items | None) -> KeptItems | None:
+def _items(run: StepRun) -> KeptItems | None:
+    items = run.items
     if items is None:
         return None
     return KeptItems(
@@ -208,6 +246,19 @@ def _items(items: Items | None) -> KeptItems | None:
         waiting=items.waiting,
         results=items.results,
         failures=items.failures,
+        content=None if items.content is None else _content(items.content, not_kept(run)),
+    )
+
+
+def _content(content: Content, ended: list[Json]) -> KeptContent:
+    return KeptContent(
+        source=content.source,
+        read=content.read,
+        ended=tuple(ended),
+        kept=content.kept - (len(ended) - len(content.ended)),
+        parts=content.parts,
+        failed=content.failed,
+        first_failure=content.first_failure,
     )
 
 

@@ -64,23 +64,27 @@ def _child(turn: Turn, run: KeptRun, again: frozenset[str]) -> None:
 
 def _map(turn: Turn, run: KeptRun, again: frozenset[str]) -> None:
     items = run.items
-    if items is None or not (items.results or items.failures):
+    if items is None or not items.has_ended:
         _enter_anew(turn, run, again)
         return
     turn.begin(run.step, run.scope)
     # Those that were about to begin are asked for again, by their own places in the list.
     begin = sorted(run.children, key=lambda child: child.index)
     values: list[Json] = [child.input["item"] if isinstance(child.input, dict) else None for child in begin]
-    turn.emit(
-        e.ItemsCounted(
-            step=run.step, visit=run.visit, total=items.total, items=[*values, *items.waiting], shared=items.shared
-        )
-    )
-    _take(turn, run, {"items": {"results": dict(items.results), "failures": dict(items.failures)}})
+    waiting = [*values, *items.waiting]
+    given: Json = waiting
+    kept: dict[str, Json] = {"results": dict(items.results), "failures": dict(items.failures)}
+    if (content := items.content) is not None:
+        given = content.source
+        kept = {"waiting": waiting, "content": {**asdict(content), "ended": list(content.ended)}}
+    turn.emit(e.ItemsCounted(step=run.step, visit=run.visit, total=items.total, items=given, shared=items.shared))
+    _take(turn, run, {"items": kept})
     step = turn.step(run.step)
     assert isinstance(step, d.MapStep)
-    for place, child in enumerate(begin):
-        granted = grant(turn.state, step.budget.limits(), among=len(begin) + len(items.waiting) - place)
+    for child in begin:
+        here = turn.run(run.step).items
+        assert here is not None
+        granted = grant(turn.state, step.budget.limits(), among=here.total - here.started)
         if reason := nothing_left(granted):
             turn.fail(run.step, EXHAUSTED, reason)
             return

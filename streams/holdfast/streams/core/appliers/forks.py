@@ -6,8 +6,19 @@ from typing import Any
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Record, changed
 from holdfast.streams.core.appliers.common import Applier, with_run
+from holdfast.streams.core.appliers.items import size_of
 from holdfast.streams.core.changes import Values, with_changes
-from holdfast.streams.core.state import Call, CallKind, CallStatus, Origin, ReceivedEvent, WorkflowState
+from holdfast.streams.core.state import (
+    Call,
+    CallKind,
+    CallStatus,
+    Content,
+    ItemFailure,
+    Items,
+    Origin,
+    ReceivedEvent,
+    WorkflowState,
+)
 
 
 def _forked(state: WorkflowState, event: e.WorkflowForked) -> WorkflowState:
@@ -38,11 +49,27 @@ def _taken_over(state: WorkflowState, event: e.StepTakenOver) -> WorkflowState:
     kept: Any = event.kept
     run = state.active[event.step]
     if "items" in kept and run.items is not None:
-        items = changed(run.items, results=kept["items"]["results"], failures=kept["items"]["failures"])
-        return with_run(state, changed(run, items=items))
+        return with_run(state, changed(run, items=_items(run.items, kept["items"])))
     taken = {name: kept[name] for name in ("turn", "repairs", "model", "parameters", "child_result") if name in kept}
     calls = {call["effect_key"]: _call(call) for call in kept.get("calls", ())}
     return with_run(state, changed(run, **taken, messages=tuple(kept.get("messages", ())), calls=calls))
+
+
+def _items(items: Items, told: Any) -> Items:
+    if items.content is None:
+        return changed(items, results=told["results"], failures=told["failures"])
+    content = dict(told["content"])
+    first, ended = content.pop("first_failure"), tuple(content.pop("ended"))
+    return changed(
+        items,
+        waiting=tuple(told["waiting"]),
+        content=Content(
+            **content,
+            ended=ended,
+            ended_bytes=size_of(ended),
+            first_failure=None if first is None else ItemFailure(**first),
+        ),
+    )
 
 
 def _call(told: Any) -> Call:

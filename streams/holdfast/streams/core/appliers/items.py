@@ -34,15 +34,22 @@ def asked(run: StepRun, event: e.ToolCallRequested) -> StepRun:
 def answered(run: StepRun, effect_key: str, result: Json) -> StepRun:
     """The run once a call has come back: a page waits, or a part is known, or all of them are joined."""
     items, content = _of(run)
-    call = changed(run.calls[effect_key], status=CallStatus.DONE, arguments=None, error_class="", error_message="")
-    answer = result
+    call = changed(run.calls[effect_key], status=CallStatus.DONE, answer={"result": result})
+    call = changed(call, error_class="", error_message="")
     if call.tool == READ_ITEMS:
         page = _list(result, "items")[: items.total - content.read]
         items = changed(items, waiting=(*items.waiting, *page), content=changed(content, read=content.read + len(page)))
-        answer = len(page)
+        call = changed(call, arguments=None, answer={"result": len(page)})
     elif call.tool == KEEP_RESULTS:
         items = changed(items, content=changed(content, parts=result))
-    return changed(run, calls={**run.calls, effect_key: changed(call, answer={"result": answer})}, items=items)
+        call = changed(call, arguments=None)
+    return changed(run, calls={**run.calls, effect_key: call}, items=items)
+
+
+def not_kept(run: StepRun) -> list[Json]:
+    """What ended items left and no part has: it is held, or goes with a call."""
+    _, content = _of(run)
+    return [*(left for call in run.calls.values() for left in _list(call.arguments, "results")), *content.ended]
 
 
 def ended(items: Items, event: e.ChildEnded) -> Items:
