@@ -118,7 +118,7 @@ def test_a_value_of_another_type_is_not_written(visit: Any) -> None:
         codec.encode(StepStarted(step="draft", visit=visit, kind="agent", timeout_at_ms=0), META)
 
 
-@pytest.mark.parametrize("value", [2**64, b"bytes", {1: 2}, object(), "\ud800"], ids=repr)
+@pytest.mark.parametrize("value", [2**64, b"bytes", {1: 2}, ..., "\ud800"], ids=repr)
 def test_what_is_no_json_value_is_not_written(value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         codec.encode(start(value), META)

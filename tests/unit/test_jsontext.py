@@ -25,7 +25,7 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert jsontext.digest({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
 
 
-@pytest.mark.parametrize("value", [2**64, b"x", {1: 2}, object(), "\ud800"], ids=repr)
+@pytest.mark.parametrize("value", [2**64, b"x", {1: 2}, ..., "\ud800"], ids=repr)
 def test_what_is_no_json_value_has_no_text(value: object) -> None:
     with pytest.raises(TypeError):
         jsontext.dumps(value)
