@@ -14,7 +14,7 @@ from support.tidy import ROOT
 # for the zones of the pinned `tzdata`, read once like a module.
 ALLOWED = {
     *("dataclasses", "enum", "typing", "collections", "functools", "itertools", "math", "re", "hashlib", "operator"),
-    *("datetime", "zoneinfo", "pydantic", "cel_expr_python", "jsonschema", "orjson"),
+    *("datetime", "zoneinfo", "heapq", "pydantic", "cel_expr_python", "jsonschema", "orjson"),
     *("cronsim", "importlib", "google", "difflib"),
 }
 PURE_PACKAGES = ("holdfast.streams.core",)

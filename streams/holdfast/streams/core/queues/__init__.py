@@ -1,0 +1,1 @@
+"""Which waiting task is next: fair shares, priorities with ageing, limits. Pure; time is an argument."""
