@@ -43,7 +43,7 @@ def made(store: ContentStore, tool: str, arguments: Json) -> Outcome:
     )
 
     async def act() -> Outcome:
-        calls = ToolCalls(ToolRegistry(), Threads(lambda: None), ItemCalls(store))
+        calls = ToolCalls(ToolRegistry(), Threads(), ItemCalls(store))
         prepared = calls.prepare(Message(meta=meta, body=task))
         assert isinstance(prepared, Prepared)
         assert prepared.harmless

@@ -133,6 +133,7 @@ def _tool_executor(settings: Settings, project: Project) -> int:
         executor_id=_process_name("executor-tool"),
         instance_id=settings.instance_id or "executor-tool-1",
         slots=settings.executor_slots,
+        spare_slots=settings.executor_spare_slots,
         session_timeout_ms=settings.session_timeout_ms,
     )
     return run_tool_executor(config, registry, content_store_of(settings, project))
@@ -152,6 +153,7 @@ def _model_executor(settings: Settings, project: Project) -> int:
         executor_id=_process_name("executor-model"),
         instance_id=settings.instance_id or "executor-model-1",
         slots=settings.executor_slots,
+        spare_slots=settings.executor_spare_slots,
         session_timeout_ms=settings.session_timeout_ms,
     )
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else ""

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
         description="Where large bodies are kept: file:///folder, s3://bucket/prefix and the like; None is a folder.",
     )
     executor_slots: int = Field(default=8, ge=1, le=1024, description="Tasks that one executor works on at a time.")
+    executor_spare_slots: int = Field(
+        default=2, ge=0, le=1024, description="Further ones, for tenants and classes of tasks that have none at work."
+    )
     instance_id: str | None = Field(
         default=None, description="Name of this worker among its kind; must be unique and stable."
     )

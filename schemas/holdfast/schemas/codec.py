@@ -16,7 +16,18 @@ from typing import Any, TypeVar
 import orjson
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from holdfast.schemas import correlations, definitions, events, jsontext, reports, requests, results, state, tasks
+from holdfast.schemas import (
+    controls,
+    correlations,
+    definitions,
+    events,
+    jsontext,
+    reports,
+    requests,
+    results,
+    state,
+    tasks,
+)
 from holdfast.schemas.catalog import Schema, newest_by_subject, schemas_by_id
 from holdfast.schemas.record import EventMeta, Message, Record
 
@@ -26,7 +37,7 @@ INT32_MAX = 2**31 - 1
 LAST_MS = 253_402_300_799_999  # the end of the year 9999: what RFC 3339 can say
 _INPUTS = (requests.NAMESPACE, reports.NAMESPACE)
 _CANONICAL = orjson.OPT_SORT_KEYS
-_MODULES = (events, requests, reports, tasks, results, definitions, correlations, state)
+_MODULES = (events, requests, reports, tasks, results, definitions, correlations, controls, state)
 
 
 class DecodeError(Exception):

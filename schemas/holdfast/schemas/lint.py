@@ -47,6 +47,7 @@ FOLDERS: Mapping[str, str] = {
     "result": "results",
     "definition": "definitions",
     "correlation": "correlations",
+    "control": "controls",
     "state": "state",
 }
 META = "holdfast.v1.EventMeta"

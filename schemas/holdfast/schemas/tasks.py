@@ -25,6 +25,8 @@ class RunModelCall(Record):
     timeout_ms: int
     lease_ms: int
     deadline_at_ms: int
+    priority: int = 5
+    limits: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class RunToolCall(Record):
     timeout_ms: int
     lease_ms: int
     deadline_at_ms: int
+    priority: int = 5
+    limits: Json = None
 
 
 @dataclass(frozen=True, kw_only=True)

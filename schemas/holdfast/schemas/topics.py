@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from holdfast.schemas import correlations, definitions, events, reports, requests, results, state, tasks
+from holdfast.schemas import controls, correlations, definitions, events, reports, requests, results, state, tasks
 from holdfast.schemas.codec import record_types
 from holdfast.schemas.keys import CORRELATED
 from holdfast.schemas.record import Record
@@ -147,6 +147,26 @@ DEFINITIONS = Topic(
     co_partitioned=False,
     cleanup="compact",
 )
+CONTROLS = Topic(
+    name="controls",
+    key="scope",
+    records=(controls.LimitSet, controls.LimitRemoved),
+    producers=("holdfast queues",),
+    consumers=("executors", "holdfast queues"),
+    purpose="The latest word of operators about each scope: limits, weights, pauses; who said it, when and why.",
+    co_partitioned=False,
+    cleanup="compact",
+)
+QUEUES = Topic(
+    name="queues",
+    key="executor id",
+    records=(controls.QueuesReported,),
+    producers=("executors",),
+    consumers=("executors", "holdfast queues"),
+    purpose="What waits and runs at each executor, as it says every few seconds.",
+    co_partitioned=False,
+    retention_ms=DAY_MS // 24,
+)
 DEAD_LETTERS = Topic(
     name="dead-letters",
     key="the original key",
@@ -199,6 +219,8 @@ TOPICS: tuple[Topic, ...] = (
     RESULTS,
     STATUS,
     DEFINITIONS,
+    CONTROLS,
+    QUEUES,
     DEAD_LETTERS,
     CHANGELOG,
     CORRELATIONS,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from aiokafka.structs import ConsumerRecord
+
 from holdfast.schemas.record import Message
 from holdfast.schemas.tasks import RunModelCall, RunToolCall
 from holdfast.streams.executor.limits import FENCE_MARGIN
@@ -55,17 +57,17 @@ class Delivery:
     """Where a task was read."""
 
     progress: PartitionProgress
-    offset: int
+    record: ConsumerRecord
 
     def finish(self) -> None:
         """The task needs no repeat."""
-        self.progress.finish(self.offset)
+        self.progress.finish(self.record.offset)
 
     @property
     def place(self) -> str:
         """Topic, partition and offset of the task: equal for repeats of the same record only."""
         topic, partition = self.progress.partition
-        return f"{topic}/{partition}/{self.offset}"
+        return f"{topic}/{partition}/{self.record.offset}"
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +77,8 @@ class Attempt:
     `grant` exists from before the claim on if the call must wait for its grant. `claim_id` is the id of the newest
     claim. It is `leased` from that claim's acknowledgement until the claim is refused or the attempt withdrawn.
     `leased_at` is when the newest acknowledged claim or heartbeat was *sent*, so by the broker's clock the lease ends
-    no earlier than `leased_at` plus its length. `stop_at` is when `stop_as` applies; 0 is never.
+    no earlier than `leased_at` plus its length. `stop_at` is when `stop_as` applies; 0 is never. `units` is what the
+    call has used, if that is known.
     """
 
     message: Message[Task]
@@ -92,6 +95,7 @@ class Attempt:
     stop_at: float = 0.0
     stop_as: Stop = Stop.TIMEOUT
     stopped: Stop | None = None
+    units: int | None = None
 
     @property
     def lease_s(self) -> float:

@@ -1,5 +1,6 @@
 """What the two classes of executor have in common: how a task becomes something to do."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from holdfast.schemas.record import Message
@@ -11,6 +12,7 @@ from holdfast.streams.executor.outcomes import Failure
 class Calls(Protocol):
     """One class of calls: what it reads, how it acts, and what it knows about a call that was cut short."""
 
+    task_class: str
     topic: Topic
     group: str
 
@@ -21,6 +23,9 @@ class Calls(Protocol):
     @property
     def abandoned(self) -> int:
         """Number of threads that outlived their call; each of them keeps a slot."""
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called whenever `abandoned` goes down."""
 
     def prepare(self, message: Message[Task]) -> Prepared | Failure:
         """Everything that can be checked before acting."""

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from functools import lru_cache
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -13,9 +15,15 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from aiokafka.protocol.group import JoinGroupRequest
 
-from holdfast.streams.executor.limits import CLOSE_S
+from holdfast.streams.executor.limits import CLOSE_S, REPORTS_SINCE_S
 
 _log = logging.getLogger(__name__)
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Whoever reads with a member of a group."""
+
+    consumer: AIOKafkaConsumer
 
 
 class MissingTopicsError(Exception):
@@ -76,9 +84,9 @@ async def group_consumer(
     client_id: str,
     instance_id: str,
     session_timeout_ms: int,
-    listener: ConsumerRebalanceListener,
-) -> AsyncIterator[AIOKafkaConsumer]:
-    """A member of a group, a static one if `instance_id` is given; offsets are committed by the caller."""
+    listener: Listener,
+) -> AsyncIterator[None]:
+    """A member of a group, a static one if `instance_id` is given, for a listener; who commits offsets itself."""
     client = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id=instance_id or client_id,
@@ -89,10 +97,11 @@ async def group_consumer(
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=min(3_000, session_timeout_ms // 3),
     )
+    listener.consumer = client  # it is asked about partitions before the start is over
     client.subscribe([topic], listener=listener)
     await client.start()
     try:
-        yield client
+        yield
     finally:
         # aiokafka never sends LeaveGroup for a static member, so a clean stop would idle its partitions for a whole
         # session timeout. Static membership is for processes that did not get to say goodbye.
@@ -118,19 +127,42 @@ async def replaced_by_twin(consumer: AIOKafkaConsumer, *, bootstrap: str, group_
     return any(member[1] == instance_id for group in response.groups for member in group[5])
 
 
+class From(StrEnum):
+    """Where a reader without a group begins."""
+
+    BEGINNING = "beginning"
+    LATELY = "lately"
+    END = "end"
+
+
 @asynccontextmanager
-async def tail_consumer(topic: str, *, bootstrap: str, client_id: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of all partitions without a group, which stands at their ends by the time it is handed out."""
+async def news_consumer(
+    topics: Mapping[str, From], *, bootstrap: str, client_id: str
+) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
+    """A consumer of all partitions of topics without a group, which stands where it is to begin; and their ends.
+
+    LATELY is REPORTS_SINCE_S ago.
+    """
     client = AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id=client_id, auto_offset_reset="latest")
     await client.start()
     try:
-        await client._client._wait_on_metadata(topic)
-        partitions = [TopicPartition(topic, number) for number in client.partitions_for_topic(topic) or ()]
-        client.assign(partitions)
-        await client.seek_to_end(*partitions)
-        for partition in partitions:
-            await client.position(partition)
-        yield client
+        cluster = await client._client.fetch_all_metadata()
+        begins = {
+            TopicPartition(topic, number): where
+            for topic, where in topics.items()
+            for number in sorted(cluster.partitions_for_topic(topic) or ())
+        }
+        # All that is asked is asked before the first fetch: the broker would answer only after that has waited.
+        ends = await client.end_offsets(list(begins))
+        offsets = dict(ends)
+        offsets |= await client.beginning_offsets([tp for tp, where in begins.items() if where is From.BEGINNING])
+        since_ms = int((time.time() - REPORTS_SINCE_S) * 1000)
+        lately = {tp: since_ms for tp, where in begins.items() if where is From.LATELY}
+        offsets |= {tp: found.offset for tp, found in (await client.offsets_for_times(lately)).items() if found}
+        client.assign(list(begins))
+        for partition, offset in offsets.items():
+            client.seek(partition, offset)
+        yield client, ends
     finally:
         await _bounded(client.stop())
 

@@ -16,7 +16,8 @@ class ExecutorConfig:
     """One executor process.
 
     `executor_id` (role@host/pid-start) is unique for each start: claims and grants carry it. `slots` is the number of
-    calls at the same time. `grace_ms` is how long running calls may go on after SIGTERM. `instance_id` is a name that
+    calls at the same time, and `spare_slots` how many more there may be for tenants and classes that have none.
+    `grace_ms` is how long running calls may go on after SIGTERM. `instance_id` is a name that
     stays when the process is started again (at most 200 of A-Z a-z 0-9 . _ -): whoever comes back under it gets the
     tasks of the one that was killed at once, and not after `session_timeout_ms`; two live processes with one name end
     each other. `broker_wait_s` is how long it waits at its start for a broker that is away. Raises ValueError for
@@ -27,6 +28,7 @@ class ExecutorConfig:
     topic_prefix: str
     executor_id: str
     slots: int
+    spare_slots: int = 0
     session_timeout_ms: int = 10_000
     instance_id: str = ""
     grace_ms: int = 10_000
@@ -35,6 +37,8 @@ class ExecutorConfig:
     def __post_init__(self) -> None:
         if self.slots < 1:
             raise ValueError(f"slots must be at least 1, not {self.slots}")
+        if self.spare_slots < 0:
+            raise ValueError(f"spare_slots must be at least 0, not {self.spare_slots}")
         if not self.executor_id:
             raise ValueError("executor_id must not be empty")
         if not _INSTANCE_ID.fullmatch(self.instance_id):

@@ -1,43 +1,43 @@
-"""Tasks from the topic into free slots, and finished offsets back.
+"""Tasks from the topic to whoever waits for a slot, and finished offsets back.
 
-Records wait in a local queue only while no slot is free; the consumer is polled all the time, so that it stays a
-member of its group. Pause flags do not survive a rebalance, so a poll that was made only to stay alive may return
-records: they are kept.
+It reads ahead, so that what waits for a limit or behind a busy tenant does not stand before others. The consumer is
+polled all the time, so that it stays a member of its group. Pause flags do not survive a rebalance, so a poll that was
+made only to stay alive may return records: they are kept.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from holdfast.schemas import codec, headers
+from holdfast.schemas import codec
 from holdfast.schemas.codec import DecodeError
 from holdfast.schemas.record import Message, Record
 from holdfast.streams.executor.attempt import Delivery, Spawn
-from holdfast.streams.executor.calls import Calls
+from holdfast.streams.executor.clients import Listener
+from holdfast.streams.executor.dispatcher import Dispatcher
 from holdfast.streams.executor.limits import (
     CLAIMS_ON_REVOKE_S,
     COMMIT_EVERY_S,
+    FETCH_LIMIT,
     KEEP_ALIVE_S,
     OPEN_OFFSETS_LIMIT,
     POLL_MS,
-    STUCK_LIMIT_S,
+    WAITING_LIMIT,
+    WAITING_LIMIT_BYTES,
 )
-from holdfast.streams.executor.progress import PartitionProgress
+from holdfast.streams.executor.progress import PartitionProgress, noted_after
+from holdfast.streams.executor.sending_on import SendingOn
+from holdfast.streams.executor.tickets import Waiting
 from holdfast.streams.executor.worker import Worker
 
 _log = logging.getLogger(__name__)
-STAGE = "executor"
 Taker = Callable[[Message[Any], Delivery], None]
-
-
-class AllSlotsStuckError(Exception):
-    """Every slot is held by a thread that outlived its call."""
+Assigned = Callable[[Iterable[TopicPartition], int, int], None]
 
 
 class ReplacedError(Exception):
@@ -48,51 +48,56 @@ async def _end(error: Exception) -> None:
     raise error
 
 
-class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Feeds takers, by type of record, from one topic, while the worker has slots.
+class Intake(Listener):
+    """Reads one topic: tasks for the dispatcher, and other records for their takers by type.
 
-    `consumer` is set once it exists: it needs this listener to be built.
+    `assigned` is told the partitions, how many the topic has, and the generation of the group.
     """
-
-    consumer: AIOKafkaConsumer
 
     def __init__(
         self,
         worker: Worker,
-        calls: Calls,
+        dispatcher: Dispatcher,
+        tasks: type[Record],
         takers: Mapping[type[Record], Taker],
-        producer: AIOKafkaProducer,
+        sending_on: SendingOn,
         *,
-        dead_letters: str,
-        freed: asyncio.Event,
         replaced: Callable[[AIOKafkaConsumer], Awaitable[bool]],
+        assigned: Assigned,
         spawn: Spawn,
     ) -> None:
         self._worker = worker
-        self._calls = calls
+        self._dispatcher = dispatcher
+        self._tasks = tasks
         self._takers = takers
-        self._producer = producer
-        self._dead_letters = dead_letters
-        self._freed = freed
+        self._sending_on = sending_on
         self._replaced = replaced
+        self._assigned = assigned
         self._spawn = spawn
         self._joined = False
-        self._buffer: deque[tuple[ConsumerRecord, Delivery]] = deque()
+        self._era = 0
         self._progress: dict[TopicPartition, PartitionProgress] = {}
-        self._stuck_s = 0.0
+        self._read_to: dict[TopicPartition, int] = {}
+
+    @property
+    def unread(self) -> int:
+        """How many records of its partitions were not read yet, as far as the last fetches tell."""
+        mine = self.consumer.assignment()
+        known = {tp: position for tp, position in self._read_to.items() if tp in mine}
+        return sum(max((self.consumer.highwater(tp) or 0) - position, 0) for tp, position in known.items())
 
     async def run(self) -> None:
-        """Take tasks until cancelled. Raises KafkaError, and AllSlotsStuckError if no slot can ever become free."""
+        """Read until cancelled. Raises KafkaError."""
         while True:
-            free = self._free()
-            if self._buffer and free > 0:
-                await self._hand_over_up_to(free)
-            elif free > 0:
+            room = self._room()
+            if room > 0:
                 self._resume()
-                self._keep(await self.consumer.getmany(timeout_ms=POLL_MS, max_records=free))
-            elif not await self._slot_freed():
+                await self._keep(await self.consumer.getmany(timeout_ms=POLL_MS, max_records=min(room, FETCH_LIMIT)))
+            elif self._open() >= OPEN_OFFSETS_LIMIT and await self._move_on():
+                continue
+            elif not await self._shrunk():
                 self.consumer.pause(*self.consumer.assignment())
-                self._keep(await self.consumer.getmany(timeout_ms=0))
+                await self._keep(await self.consumer.getmany(timeout_ms=0))
 
     async def commit_regularly(self) -> None:
         """Commit finished offsets until cancelled."""
@@ -102,12 +107,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def commit(self) -> None:
         """Commit every partition's finished offsets, if they moved."""
-        moved = {p.partition: p for p in self._progress.values() if p.position > p.committed}
-        offsets = {partition: progress.position for partition, progress in moved.items()}
-        if not offsets:
+        moved = [(progress, to) for progress in self._progress.values() if (to := progress.to_commit())]
+        if not moved:
             return
         try:
-            await self.consumer.commit(offsets)
+            await self.consumer.commit({progress.partition: to for progress, to in moved})
         except (CommitFailedError, IllegalStateError) as exc:
             _log.info("offsets were not committed, their partitions have moved: %s", exc)
         except KafkaError as exc:
@@ -115,8 +119,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise
             _log.warning("offsets were not committed, will try again: %r", exc)
         else:
-            for partition, offset in offsets.items():
-                moved[partition].committed = offset
+            for progress, to in moved:
+                progress.committed, progress.noted = to
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is claimed or finished; drop what was not begun, its new owner gets it."""
@@ -129,73 +133,96 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             _log.warning("a rebalance overtook claims that were on their way: their tasks are delivered again")
         await self.commit()
         gone = set(revoked)
+        self._era += 1
         self._progress = {tp: progress for tp, progress in self._progress.items() if tp not in gone}
-        self._buffer = deque(item for item in self._buffer if item[1].progress.partition not in gone)
+        self._read_to = {tp: offset for tp, offset in self._read_to.items() if tp not in gone}
+        self._dispatcher.take_out(lambda ticket: ticket.item.delivery.progress.partition in gone)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Progress begins with the first record."""
         self._joined = True
+        partitions = list(assigned)
+        count = max((len(self.consumer.partitions_for_topic(tp.topic) or ()) for tp in partitions), default=1)
+        self._assigned(partitions, count, self.consumer._coordinator.generation)
 
-    def _free(self) -> int:
-        return min(self._worker.free_slots(), OPEN_OFFSETS_LIMIT - sum(map(len, self._progress.values())))
+    async def send_strays(self) -> None:
+        """Hand on what belongs to another executor."""
+        strays = self._dispatcher.take_strays()
+        if strays:
+            await self._sending_on.to_first_partition([waiting.delivery.record for waiting in strays])
+            for waiting in strays:
+                waiting.delivery.finish()
+
+    def _open(self) -> int:
+        return sum(map(len, self._progress.values()))
+
+    def _room(self) -> int:
+        if self._dispatcher.waiting_bytes >= WAITING_LIMIT_BYTES:
+            return 0
+        return min(WAITING_LIMIT - len(self._dispatcher.schedule), OPEN_OFFSETS_LIMIT - self._open())
 
     def _resume(self) -> None:
         paused = self.consumer.paused()
         if paused:
             self.consumer.resume(*paused)
 
-    async def _slot_freed(self) -> bool:
-        """Wait for a free slot for a while."""
-        self._freed.clear()
+    async def _shrunk(self) -> bool:
+        """Wait for a while until fewer tasks wait."""
+        self._dispatcher.shrunk.clear()
         try:
-            await asyncio.wait_for(self._freed.wait(), KEEP_ALIVE_S)
+            await asyncio.wait_for(self._dispatcher.shrunk.wait(), KEEP_ALIVE_S)
         except TimeoutError:
-            self._stuck_s = 0.0 if self._worker.running else self._stuck_s + KEEP_ALIVE_S
-            if self._stuck_s > STUCK_LIMIT_S:
-                raise AllSlotsStuckError(f"{self._calls.abandoned} calls that timed out hold all slots") from None
             return False
-        self._stuck_s = 0.0
         return True
 
-    def _keep(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
-        for partition, records in batches.items():
-            progress = self._progress.setdefault(partition, PartitionProgress(partition))
-            for record in records:
-                progress.take(record.offset)
-                self._buffer.append((record, Delivery(progress, record.offset)))
+    async def _move_on(self) -> bool:
+        """Put what waits at the head of a partition to its end: a few tasks must not stop all those that come after."""
+        longest = max(self._progress.values(), key=len)
+        first, last = longest.open_range
+        waiting = self._dispatcher.take_out(
+            lambda ticket: ticket.item.delivery.progress is longest and ticket.item.offset <= (first + last) // 2
+        )
+        await self._sending_on.to_the_end([task.delivery.record for task in waiting])
+        for task in waiting:
+            task.delivery.finish()
+        return bool(waiting)
 
-    async def _hand_over_up_to(self, count: int) -> None:
-        while self._buffer and count > 0:
-            await self._hand_over(*self._buffer.popleft())
-            count -= 1
+    async def _keep(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+        for partition, records in batches.items():
+            progress = self._progress.get(partition) or await self._begin(partition)
+            if progress is None:
+                continue  # a rebalance came in between: whoever has the partition now reads them again
+            self._read_to[partition] = records[-1].offset + 1
+            for record in records:
+                if progress.take(record.offset):
+                    await self._hand_over(record, Delivery(progress, record))
+        if batches:
+            self._dispatcher.begin()
+            await self.send_strays()
+
+    async def _begin(self, partition: TopicPartition) -> PartitionProgress | None:
+        """The progress of a partition whose first records have come: what its last owner has noted is done."""
+        era = self._era
+        found = await self.consumer._coordinator.fetch_committed_offsets([partition])
+        if era != self._era:
+            return None
+        progress = self._progress[partition] = PartitionProgress(partition)
+        committed = found.get(partition)
+        if committed is not None and committed.offset >= 0:
+            progress.done_before = noted_after(committed.offset, committed.metadata or "")
+        return progress
 
     async def _hand_over(self, record: ConsumerRecord, delivery: Delivery) -> None:
         try:
             message = codec.decode(record.value)
-            take = self._takers.get(type(message.body))
-            if take is None:
+            kind = type(message.body)
+            if kind is self._tasks:
+                self._dispatcher.offer(Waiting(message, delivery))  # type: ignore[arg-type]
+            elif (take := self._takers.get(kind)) is not None:
+                take(message, delivery)
+            else:
                 raise DecodeError("unexpected_record", f"{message.meta.type} does not belong on {record.topic}")
         except DecodeError as exc:
-            await self._bury(record, exc)
+            _log.error("%s[%d]@%d: %s: %s", record.topic, record.partition, record.offset, exc.code, exc)
+            await self._sending_on.to_dead_letters(record, exc)
             delivery.finish()
-        else:
-            take(message, delivery)
-
-    async def _bury(self, record: ConsumerRecord, error: DecodeError) -> None:
-        """Keep a record that nobody can read."""
-        _log.error("%s[%d]@%d: %s: %s", record.topic, record.partition, record.offset, error.code, error)
-        await self._producer.send_and_wait(
-            self._dead_letters,
-            record.value if record.value is not None else b"",
-            key=record.key,
-            headers=headers.dead_letter(
-                list(record.headers),
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                timestamp_ms=record.timestamp,
-                stage=STAGE,
-                code=error.code,
-                message=str(error),
-            ),
-        )

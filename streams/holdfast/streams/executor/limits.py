@@ -7,9 +7,19 @@ KEPT_BODY_LIMIT = 1_500
 
 REMEMBERED_LIMIT = 10_000
 OPEN_OFFSETS_LIMIT = 50_000
+"""From the first record that is not finished to the last that was read, partitions together."""
+WAITING_LIMIT = 10_000
+WAITING_LIMIT_BYTES = 32 * 1024 * 1024
+"""What an executor reads ahead. A tenant with more tasks than that in the way stands before others again."""
 
 TICK_S = 0.05
 POLL_MS = 500
+FETCH_LIMIT = 1_000
+REPORT_EVERY_S = 2.0
+REPORT_AT_LEAST_EVERY_S = 10.0
+"""How often an executor reports its queues while something waits or runs there, and while nothing does."""
+REPORTS_SINCE_S = 60.0
+"""How far back an executor that starts reads what others have reported."""
 KEEP_ALIVE_S = 1.0
 COMMIT_EVERY_S = 0.3
 CLAIMS_ON_REVOKE_S = 2.0

@@ -6,6 +6,7 @@ The raw answer is kept; what it says is judged by the fold.
 
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
@@ -40,6 +41,7 @@ _NO_KEY = "no-key"
 class ModelCalls:
     """The model class of executors, for one endpoint; an async context manager."""
 
+    task_class = "model"
     topic = topics.TASKS_MODEL
     record = RunModelCall
     group = "executor-model"
@@ -66,6 +68,9 @@ class ModelCalls:
     def harmless(self, task: Task) -> bool:
         """True: a model call has no effect on the world."""
         return True
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        """Never: no call of a model outlives itself."""
 
     def needs_grant(self, task: Task) -> bool:
         """False: a model call that is made twice is paid twice, and nothing worse."""

@@ -59,6 +59,11 @@ class ModelAnswer:
 Outcome = ToolAnswer | ModelAnswer | Failure
 
 
+def units_of(outcome: Outcome | None) -> int | None:
+    """What a call has used: a model's tokens. None if nobody knows, or if it is as expected."""
+    return outcome.input_tokens + outcome.output_tokens if isinstance(outcome, ModelAnswer) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
     """What came of a search for traces of a call. The fields are those of ReportLookup."""

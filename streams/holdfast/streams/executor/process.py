@@ -19,16 +19,21 @@ from holdfast.schemas import topics
 from holdfast.schemas.record import Record
 from holdfast.schemas.tasks import LookUpEffect
 from holdfast.streams.broker_wait import wait_for_broker
+from holdfast.streams.core.queues.peers import Peers
 from holdfast.streams.executor import clients
 from holdfast.streams.executor.calls import Calls
+from holdfast.streams.executor.clients import From
 from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
-from holdfast.streams.executor.grants import follow_grants
+from holdfast.streams.executor.dispatcher import Attempts, Dispatcher
 from holdfast.streams.executor.intake import Intake, Taker
 from holdfast.streams.executor.item_calls import ItemCalls
 from holdfast.streams.executor.limits import LAST_RESORT_S
+from holdfast.streams.executor.membership import Membership
 from holdfast.streams.executor.model_calls import ModelCalls
+from holdfast.streams.executor.news import News, about_attempts, about_limits, about_others
 from holdfast.streams.executor.reports import Reporter
 from holdfast.streams.executor.searches import Search, Searches
+from holdfast.streams.executor.sending_on import SendingOn
 from holdfast.streams.executor.threads import Threads
 from holdfast.streams.executor.ticker import Ticker
 from holdfast.streams.executor.tool_calls import ToolCalls
@@ -38,6 +43,9 @@ from holdfast.tools import ToolRegistry
 from holdfast.tools.content import ContentStore
 
 _log = logging.getLogger(__name__)
+
+_NEWS = ((topics.GRANTS, From.END), (topics.CONTROLS, From.BEGINNING), (topics.QUEUES, From.LATELY))
+"""What executors read beside their tasks, and where they begin."""
 
 EXIT_DONE = 0
 EXIT_CANNOT_GO_ON = 70
@@ -78,10 +86,9 @@ def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry, contents: 
     """
 
     async def serve(shutdown: Shutdown) -> None:
-        freed = asyncio.Event()
-        threads = Threads(freed.set)
+        threads = Threads()
         search = ToolSearches(registry, threads).search
-        await _serve(config, ToolCalls(registry, threads, ItemCalls(contents)), shutdown, freed, search)
+        await _serve(config, ToolCalls(registry, threads, ItemCalls(contents)), shutdown, search)
 
     return _run(config, serve)
 
@@ -91,7 +98,7 @@ def run_model_executor(config: ExecutorConfig, endpoint: ModelEndpoint) -> int:
 
     async def serve(shutdown: Shutdown) -> None:
         async with ModelCalls(endpoint) as calls:
-            await _serve(config, calls, shutdown, asyncio.Event())
+            await _serve(config, calls, shutdown)
 
     return _run(config, serve)
 
@@ -121,14 +128,13 @@ async def _serve(
     config: ExecutorConfig,
     calls: Calls,
     shutdown: Shutdown,
-    freed: asyncio.Event,
     search: Search | None = None,
 ) -> None:
     def name(topic: topics.Topic) -> str:
         return config.topic_prefix + topic.name
 
     bootstrap, executor_id = config.bootstrap, config.executor_id
-    needed = (calls.topic, topics.INBOX, topics.DEAD_LETTERS, topics.GRANTS)
+    needed = (calls.topic, topics.INBOX, topics.DEAD_LETTERS, *(topic for topic, _ in _NEWS))
     if not await _broker_answers(config, shutdown):
         return
     await clients.check_topics(bootstrap, [name(topic) for topic in needed])
@@ -136,31 +142,52 @@ async def _serve(
         producer = await stack.enter_async_context(clients.producer(bootstrap, executor_id))
         loops = await stack.enter_async_context(asyncio.TaskGroup())
         reporter = Reporter(producer, config.topic_prefix, executor_id)
-        worker = Worker(
-            calls, reporter, executor_id=executor_id, slots=config.slots, freed=freed, spawn=loops.create_task
-        )
-        takers: dict[type[Record], Taker] = {calls.record: worker.take}
+        worker = Worker(calls, reporter, executor_id=executor_id, spawn=loops.create_task)
+        dispatcher = Dispatcher(worker, slots=config.slots, spare=config.spare_slots)
+        calls.when_freed(dispatcher.begin)
+        takers: dict[type[Record], Taker] = {}
         searches = Searches(search, reporter, slots=config.slots, spawn=loops.create_task) if search else None
         if searches is not None:
             takers[LookUpEffect] = searches.take
-        running = [loops.create_task(Ticker(worker.running, reporter, loops.create_task).run())]
-        tail = clients.tail_consumer(name(topics.GRANTS), bootstrap=bootstrap, client_id=executor_id)
-        grants = await stack.enter_async_context(tail)  # before any claim, so that no grant is missed
-        running.append(loops.create_task(follow_grants(grants, worker)))
-        group_id = config.topic_prefix + calls.group
-        intake = Intake(
+        peers = Peers(executor_id)
+        membership = Membership(
+            peers,
+            dispatcher,
             worker,
-            calls,
-            takers,
             producer,
-            dead_letters=name(topics.DEAD_LETTERS),
-            freed=freed,
+            topic_prefix=config.topic_prefix,
+            executor_id=executor_id,
+            task_class=calls.task_class,
+        )
+        told = clients.news_consumer(
+            {name(topic): where for topic, where in _NEWS}, bootstrap=bootstrap, client_id=executor_id
+        )
+        consumer, ends = await stack.enter_async_context(told)  # before any claim, so that no grant is missed
+        hearers = {
+            **about_attempts(Attempts(worker, dispatcher)),
+            **about_limits(dispatcher.control),
+            **about_others(peers, calls.task_class),
+        }
+        news = News(consumer, hearers)
+        await news.catch_up(ends)
+        running = [
+            loops.create_task(loop)
+            for loop in (Ticker(worker.running, reporter, loops.create_task).run(), news.follow(), dispatcher.run())
+        ]
+        group_id = config.topic_prefix + calls.group
+        intake = membership.intake = Intake(
+            worker,
+            dispatcher,
+            calls.record,
+            takers,
+            SendingOn(producer, name(topics.DEAD_LETTERS)),
             replaced=partial(
                 clients.replaced_by_twin, bootstrap=bootstrap, group_id=group_id, instance_id=config.instance_id
             ),
+            assigned=membership.assigned,
             spawn=loops.create_task,
         )
-        intake.consumer = await stack.enter_async_context(
+        await stack.enter_async_context(
             clients.group_consumer(
                 name(calls.topic),
                 bootstrap=bootstrap,
@@ -172,7 +199,7 @@ async def _serve(
             )
         )
         taking = loops.create_task(intake.run())
-        running.append(loops.create_task(intake.commit_regularly()))
+        running += [loops.create_task(loop) for loop in (intake.commit_regularly(), membership.run())]
         _log.info("%s takes tasks from %s with %d slots", executor_id, name(calls.topic), config.slots)
         try:
             await shutdown.begun.wait()
@@ -180,6 +207,7 @@ async def _serve(
             shutdown.begin()
             raise
         _log.info("%s stops: %d calls are running", executor_id, len(worker.running))
+        dispatcher.close()
         await _cancelled(taking)
         if searches is not None:
             await searches.stop()
@@ -187,6 +215,7 @@ async def _serve(
         for task in running:
             await _cancelled(task)
         await intake.commit()
+        await membership.say_goodbye()
 
 
 async def _broker_answers(config: ExecutorConfig, shutdown: Shutdown) -> bool:

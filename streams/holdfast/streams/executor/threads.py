@@ -26,9 +26,9 @@ class _Job:
 class Threads:
     """Runs sync functions for one event loop. `on_freed` is called on it when an abandoned call has ended."""
 
-    def __init__(self, on_freed: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.abandoned = 0
-        self._on_freed = on_freed
+        self.on_freed: Callable[[], None] = lambda: None
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._busy = 0
         self._threads = 0
@@ -69,7 +69,7 @@ class Threads:
         self._busy -= 1
         if ended.cancelled():
             self.abandoned -= 1
-            self._on_freed()
+            self.on_freed()
         elif error is not None:
             ended.set_exception(error)
         else:

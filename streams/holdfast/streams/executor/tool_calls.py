@@ -1,7 +1,7 @@
 """Tool calls: arguments checked before, results after, errors classified."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ _ERROR_CLASS_OF = {
 class ToolCalls:
     """The tool class of executors. `threads` runs the sync functions; `items` is for the engine's own calls."""
 
+    task_class = "tool"
     topic = topics.TASKS_TOOL
     record = RunToolCall
     group = "executor-tool"
@@ -49,6 +50,10 @@ class ToolCalls:
         """True for calls that only read."""
         assert isinstance(task, RunToolCall)
         return task.effect == _HARMLESS
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called whenever an abandoned thread has come to its end."""
+        self._threads.on_freed = tell
 
     def needs_grant(self, task: Task) -> bool:
         """True for calls that must not be made twice."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from holdfast.schemas.record import Message
 from holdfast.streams.executor import outcomes
@@ -27,10 +28,12 @@ _NOT_OURS = frozenset({Stop.CLAIM_LOST, Stop.REFUSED, Stop.WITHDRAWN})
 
 
 class Worker:
-    """Runs attempts in `slots` slots. `freed` is set whenever a slot becomes free.
+    """Runs attempts. `on_end` is called when one is over.
 
     `spawn` starts a coroutine whose failure ends the process: a report that cannot be written is a fatal error.
     """
+
+    on_end: Callable[[Attempt], None]
 
     def __init__(
         self,
@@ -38,8 +41,6 @@ class Worker:
         reporter: Reporter,
         *,
         executor_id: str,
-        slots: int,
-        freed: asyncio.Event,
         spawn: Spawn,
     ) -> None:
         self.running: dict[AttemptKey, Attempt] = {}
@@ -48,31 +49,41 @@ class Worker:
         self._calls = calls
         self._reporter = reporter
         self._executor_id = executor_id
-        self._slots = slots
-        self._freed = freed
         self._spawn = spawn
         self._draining = False
         self._claiming = 0
         self._no_claims = asyncio.Event()
         self._no_claims.set()
 
-    def free_slots(self) -> int:
-        """How many more attempts can start now."""
-        return self._slots - len(self.running) - self._calls.abandoned
+    @property
+    def abandoned(self) -> int:
+        """How many slots are held by threads that outlived their calls."""
+        return self._calls.abandoned
 
-    def take(self, message: Message[Task], delivery: Delivery) -> None:
-        """Start a task, or recognise it as one that is running or was finished here."""
+    @property
+    def busy(self) -> int:
+        """How many slots are in use."""
+        return len(self.running) + self._calls.abandoned
+
+    def knows(self, key: AttemptKey) -> bool:
+        """True if an attempt runs here, was finished here, or is not wanted any more."""
+        return key in self.running or key in self._finished or key in self._withdrawn
+
+    def take(self, message: Message[Task], delivery: Delivery) -> bool:
+        """Start a task; or, and then False, recognise it as one that is running or was finished here."""
         key = message.body.effect_key, message.body.attempt
         if key in self._finished or key in self._withdrawn:
             delivery.finish()
         elif (known := self.running.get(key)) is None:
             attempt = self.running[key] = Attempt(message, key, [delivery])
             attempt.runner = self._spawn(self._run(attempt))
+            return True
         elif known.lease_s and known.phase is not Phase.REPORTING:
             # The fold asks again if it refused the last claim, or has not seen it: either way this one is new to it.
             self._spawn(self._claim_again(known, delivery))
         else:
             known.deliveries.append(delivery)
+        return False
 
     def grant(self, key: AttemptKey, executor_id: str) -> None:
         """The fold granted an attempt to an executor, maybe this one."""
@@ -123,10 +134,7 @@ class Worker:
             await self._attempt(attempt)
         finally:
             del self.running[attempt.key]
-            self._freed.set()
-        if attempt.lease_s and not self._draining:
-            for delivery in attempt.deliveries:  # came while the attempt was being given up
-                self.take(attempt.message, delivery)
+            self.on_end(attempt)
 
     async def _attempt(self, attempt: Attempt) -> None:
         started = time.monotonic()
@@ -138,6 +146,7 @@ class Worker:
             if not await self._may_begin(attempt):
                 return
             outcome = await self._act(attempt, prepared)
+        attempt.units = outcomes.units_of(outcome)
         attempt.enter(Phase.REPORTING)
         if outcome is None:
             _log.error("%s#%d is not reported: %s", *attempt.key, attempt.stopped)
