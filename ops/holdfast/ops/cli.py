@@ -32,6 +32,7 @@ COMMANDS = (
     "graph",
     "schedules",
     "content",
+    "queues",
     "approvals",
     "explain",
     "sql",

@@ -16,11 +16,12 @@ from holdfast.ops.kafka import KAFKA_TIMEOUT_S, closed, reaching
 from holdfast.ops.published import read_definitions, startable_of
 from holdfast.schemas import requests as req
 from holdfast.schemas.codec import encode
+from holdfast.schemas.controls import LimitRemoved, LimitSet
 from holdfast.schemas.definitions import DefinitionPublished
 from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.ids import correlation_key, workflow_key
 from holdfast.schemas.record import EventMeta, Json, Record
-from holdfast.schemas.topics import DEFINITIONS, REQUESTS, Topic
+from holdfast.schemas.topics import CONTROLS, DEFINITIONS, REQUESTS, Topic
 
 if TYPE_CHECKING:
     from holdfast.streams.core.definition import Definition
@@ -161,6 +162,10 @@ class Client:
     async def cancel(self, workflow_id: str, reason: str, *, event_id: str | None = None) -> Receipt:
         """End a workflow."""
         return await self.ask(workflow_id, req.CancelWorkflow(reason=reason), event_id)
+
+    async def control(self, body: LimitSet | LimitRemoved, *, event_id: str | None = None) -> Receipt:
+        """Set or remove the limit of a scope, for all tenants that it names."""
+        return await self._send(CONTROLS, body.scope, body, "", event_id)
 
     async def ask(self, workflow_id: str, body: Record, event_id: str | None = None) -> Receipt:
         """Send any request of `schemas.requests` about a workflow."""

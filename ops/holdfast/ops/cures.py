@@ -454,12 +454,33 @@ _OUTAGES: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+# Codes of limits that were refused.
+_LIMITS: Mapping[str, tuple[str, str]] = {
+    "scope_unknown": (
+        "The scope of a limit names no tasks.",
+        "name a class, a tenant, a definition or several: tool:send_email, model, tenant:acme, tool,tenant:*",
+    ),
+    "rate_unknown": (
+        "A rate is a number per s, min or h, and at least 1.",
+        "write it like 10/s, 1000/min or 5/h",
+    ),
+    "limit_empty": (
+        "A limit was to be set that limits nothing.",
+        "give --max-in-flight, --requests, --units, --weight or --paused; `holdfast queues unset` takes a limit away",
+    ),
+    "limit_unknown": (
+        "A limit was to be removed from a scope that has none.",
+        "`holdfast queues` shows the limits and their scopes",
+    ),
+}
+
 _KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "refusal": _REFUSALS,
     "error": _ERRORS,
     "dead letter": _DEAD_LETTERS,
     "audit finding": _FINDINGS,
     "outage": _OUTAGES,
+    "limit": _LIMITS,
 }
 
 EXPLANATIONS: Mapping[str, Explanation] = {

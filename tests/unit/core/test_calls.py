@@ -225,3 +225,29 @@ def test_a_model_that_stays_away_fails_the_step_with_its_error() -> None:
     scenario.start()
     scenario.failure(scenario.take(), "permission_denied")
     assert only(scenario.last, e.StepFailed).next_step == "broken"
+
+
+def test_a_task_says_how_urgent_it_is_and_what_limits_its_definition_declares_for_it() -> None:
+    steps = {
+        "go": {"kind": "tool", "tool": "look", "priority": 8, "next": "ask"},
+        "ask": {"kind": "agent", "instructions": "x", "tools": ["send"], "next": "end"},
+    }
+    limits = {"tool": {"max_in_flight": 4}, "tool:look": {"requests": "10/s"}, "model": {"units": "100/min"}}
+    scenario = Scenario(define(steps, priority=3, limits=limits))
+    scenario.start()
+    look = scenario.take()
+    assert isinstance(look, t.RunToolCall)
+    assert (look.priority, look.limits) == (
+        8,
+        {"tool,definition:test": {"max_in_flight": 4}, "tool:look,definition:test": {"requests": "10/s"}},
+    )
+    scenario.tool_result(look, {})
+    ask = scenario.take()
+    assert isinstance(ask, t.RunModelCall)
+    assert (ask.priority, ask.limits) == (3, {"model,definition:test": {"units": "100/min"}})
+
+
+def test_without_a_word_about_it_a_task_is_of_middle_priority_and_has_no_limits() -> None:
+    task = calling("send").take()
+    assert isinstance(task, t.RunToolCall)
+    assert (task.priority, task.limits) == (5, None)

@@ -14,6 +14,7 @@ from holdfast.schemas.record import Json
 from holdfast.streams.core.calendar import CalendarWindow
 from holdfast.streams.core.durations import DurationMs
 from holdfast.streams.core.model import Model
+from holdfast.streams.core.queues.ticket import PRIORITY, PRIORITY_MAX
 from holdfast.streams.core.schedule import Timing
 
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,62}"
@@ -24,6 +25,9 @@ StepName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 OnLimit = Literal["fail", "compensate", "escalate"]
 EventType = Annotated[str, Field(pattern=f"^{ids.EVENT_TYPE_PATTERN}$")]
 Effect = Literal["read", "txn", "keyed", "lookup", "once"]
+Priority = Annotated[int, Field(ge=0, le=PRIORITY_MAX)]
+CallClass = Annotated[str, Field(pattern=r"^(model|tool)(:[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127})?$")]
+RateText = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,8}/(s|min|h))?$")]
 
 
 class Budget(Model):
@@ -117,7 +121,14 @@ class _Working(_Step):
     """Where errors lead: the step to go on with, by error class; `*` is any other class."""
 
 
-class AgentStep(_Working):
+class _Calling(_Working):
+    """A step that calls a model or a tool."""
+
+    priority: Priority | None = None
+    """How urgent its calls are next to others of its tenant and class, 0 to 9; else as the definition says."""
+
+
+class AgentStep(_Calling):
     """A model with instructions and tools; each model call and each tool call is one recorded task."""
 
     kind: Literal["agent"]
@@ -179,7 +190,7 @@ class Compensate(Model):
     """How long undoing may take; then the workflow is blocked."""
 
 
-class ToolStep(_Working):
+class ToolStep(_Calling):
     """One call of one tool with computed arguments; `approved_by` names the approval step that allowed it."""
 
     kind: Literal["tool"]
@@ -466,13 +477,25 @@ class EventRule(Model):
         return self
 
 
+class CallLimit(Model):
+    """What the calls of one class may do together, over all workflows of the definition."""
+
+    max_in_flight: int = Field(default=0, ge=0)
+    """How many there may be at the same time; 0 sets no limit."""
+    requests: RateText = ""
+    """How many may begin in an interval: `10/s`, `1000/min`, `5/h`."""
+    units: RateText = ""
+    """How many units, which are tokens of models, they may use in an interval."""
+
+
 class Definition(Model):
     """A whole workflow definition.
 
     `input` is the JSON Schema of the workflow's input; `deadline` bounds the whole run, `idle_timeout` the time in
     which nothing happens to it; what follows when one of them is reached is declared: `fail` at once, `compensate` what
     was done and fail, or `escalate` to a person. `settle` is how long calls that are under way are awaited when the
-    workflow ends without its goal. `events` says, by type, what becomes of events that come early. `tools` holds the
+    workflow ends without its goal. `events` says, by type, what becomes of events that come early; `limits`, by class
+    (`model`, `tool`, `model:NAME`, `tool:NAME`), what all its workflows may do together. `tools` holds the
     pinned manifests and `children` the hashes of the definitions that `child` and `schedule` steps name: both are
     filled in when the definition is applied, never by hand.
     """
@@ -503,6 +526,10 @@ class Definition(Model):
     """The steps by name."""
     events: dict[EventType, EventRule] = Field(default_factory=dict)
     """What becomes of events of a type that nobody waits for yet."""
+    priority: Priority = PRIORITY
+    """How urgent its calls are next to others of the same tenant and class, 0 to 9."""
+    limits: dict[CallClass, CallLimit] = Field(default_factory=dict)
+    """What the calls of a class may do together, over all workflows of the definition."""
     tools: dict[str, Tool] = Field(default_factory=dict)
     """The pinned manifests of the tools that are named; filled in by `holdfast apply`."""
     children: dict[str, str] = Field(default_factory=dict)

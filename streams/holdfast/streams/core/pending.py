@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
 from holdfast.schemas import tasks as t
-from holdfast.schemas.record import Record
+from holdfast.schemas.record import Json, Record
 from holdfast.streams.core import definition as d
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
 from holdfast.streams.core.calls import REPEATABLE_EFFECTS, lease_of
@@ -94,6 +94,8 @@ def _model_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunMode
         timeout_ms=step.call_timeout_ms,
         lease_ms=lease_of(call, definition),
         deadline_at_ms=call.deadline_at_ms,
+        priority=_priority(run, definition),
+        limits=_limits(definition, "model", run.model),
     )
 
 
@@ -109,7 +111,24 @@ def _tool_task(run: StepRun, call: Call, definition: d.Definition) -> t.RunToolC
         timeout_ms=tool_named(definition, call.tool).timeout_ms,
         lease_ms=lease_of(call, definition),
         deadline_at_ms=min(limit for limit in (call.deadline_at_ms, call.key_until_ms) if limit),
+        priority=_priority(run, definition),
+        limits=_limits(definition, "tool", call.tool),
     )
+
+
+def _priority(run: StepRun, definition: d.Definition) -> int:
+    step = definition.steps[run.step]
+    own = step.priority if isinstance(step, d.AgentStep | d.ToolStep) else None
+    return definition.priority if own is None else own
+
+
+def _limits(definition: d.Definition, kind: str, name: str) -> Json:
+    """The limits that a definition declares for a call, by the scope that they are counted in; None for none."""
+    return {
+        f"{task_class},definition:{definition.name}": limit.model_dump(exclude_defaults=True)
+        for task_class in (kind, f"{kind}:{name}")
+        if (limit := definition.limits.get(task_class)) is not None
+    } or None
 
 
 def letters_owed(state: WorkflowState) -> dict[tuple[str, str], Child | Parent]:

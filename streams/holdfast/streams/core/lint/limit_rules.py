@@ -32,6 +32,26 @@ def _join_beyond_branches(subject: Subject) -> Iterator[Hit]:
             )
 
 
+def _limit_without_numbers(subject: Subject) -> Iterator[Hit]:
+    for task_class, limit in subject.definition.limits.items():
+        if not limit.model_dump(exclude_defaults=True):
+            yield Hit(("limits", task_class), f"this says nothing about the calls of {task_class}")
+
+
+def _limit_of_nothing(subject: Subject) -> Iterator[Hit]:
+    called = set()
+    for step in subject.steps.values():
+        if isinstance(step, d.AgentStep):
+            called |= {"model", f"model:{step.model}"} | {f"tool:{tool}" for tool in step.tools}
+        if isinstance(step, d.ToolStep):
+            called |= {f"tool:{step.tool}"} | ({f"tool:{step.compensate.tool}"} if step.compensate else set())
+    if any(task_class.startswith("tool:") for task_class in called):
+        called.add("tool")
+    for task_class in subject.definition.limits:
+        if task_class not in called:
+            yield Hit(("limits", task_class), f"no step makes calls of {task_class}")
+
+
 LIMIT_RULES: tuple[Rule[Subject], ...] = (
     Rule(
         name="no_limit",
@@ -53,5 +73,19 @@ LIMIT_RULES: tuple[Rule[Subject], ...] = (
         sentence="`join` asks for more branches than there are.",
         cure="write `join: all`, or the number that is meant",
         check=_join_beyond_branches,
+    ),
+    Rule(
+        name="limit_without_numbers",
+        severity=Severity.ERROR,
+        sentence="A limit of calls sets no limit.",
+        cure="give `max_in_flight`, `requests` or `units`, or leave it out",
+        check=_limit_without_numbers,
+    ),
+    Rule(
+        name="limit_of_nothing",
+        severity=Severity.WARNING,
+        sentence="A limit is about a class of calls that no step makes.",
+        cure="name a model or a tool that a step uses",
+        check=_limit_of_nothing,
     ),
 )
