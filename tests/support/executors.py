@@ -122,7 +122,14 @@ class Orchestrator:
         await self._consumer.stop()
 
     async def send(
-        self, body: Record, *, workflow_id: str = "w1", topic: topics.Topic | None = None, cause_id: str = ""
+        self,
+        body: Record,
+        *,
+        workflow_id: str = "w1",
+        topic: topics.Topic | None = None,
+        cause_id: str = "",
+        tenant: str = TENANT,
+        partition: int | None = None,
     ) -> EventMeta:
         where = topic or TOPIC_OF[type(body)]
         type_ = codec.schema_of(type(body)).subject
@@ -130,7 +137,7 @@ class Orchestrator:
         meta = EventMeta(
             event_id=ids.derived_id(key, type_),
             type=type_,
-            tenant=TENANT,
+            tenant=tenant,
             workflow_id=workflow_id,
             cause_id=cause_id,
             correlation_id="correlation-1",
@@ -139,13 +146,21 @@ class Orchestrator:
             actor_id="orchestrator",
             occurred_at_ms=int(time.time() * 1000),
         )
-        await self.send_bytes(where, codec.encode(body, meta), key.encode(), headers.cloud_event(body, meta, "/test"))
+        value, ce_headers = codec.encode(body, meta), headers.cloud_event(body, meta, "/test")
+        await self.send_bytes(where, value, key.encode(), ce_headers, partition)
         return meta
 
     async def send_bytes(
-        self, topic: topics.Topic, value: bytes, key: bytes = b"k", headers: headers.Headers | None = None
+        self,
+        topic: topics.Topic,
+        value: bytes,
+        key: bytes = b"k",
+        headers: headers.Headers | None = None,
+        partition: int | None = None,
     ) -> None:
-        await self._producer.send_and_wait(self._prefix + topic.name, value, key=key, headers=headers)
+        await self._producer.send_and_wait(
+            self._prefix + topic.name, value, key=key, headers=headers, partition=partition
+        )
 
     async def wait_for(self, kind: type[T], count: int = 1, *, effect_key: str = "") -> list[T]:
         """The first `count` reports of a type (about one call), in the order they were read."""

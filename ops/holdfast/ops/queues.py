@@ -12,7 +12,7 @@ from holdfast.ops.kafka import KAFKA_TIMEOUT_S, consumer_at, partition_count, re
 from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.controls import LimitRemoved, LimitSet, QueuesReported
 from holdfast.schemas.record import Message, Record
-from holdfast.schemas.topics import CONTROLS, QUEUES, Topic
+from holdfast.schemas.topics import CONTROLS, QUEUES
 
 SILENCE_MS = 30_000
 """Who has said nothing for so long is not counted: every executor speaks at least every ten seconds."""
@@ -33,17 +33,17 @@ async def read_queues(bootstrap: str, topic_prefix: str) -> Queues:
     now_ms = int(time.time() * 1000)
     try:
         async with consumer_at(bootstrap) as consumer:
-            reports = await reaching(bootstrap, _records(consumer, topic_prefix, QUEUES, now_ms - HISTORY_MS))
-            controls = await reaching(bootstrap, _records(consumer, topic_prefix, CONTROLS, 0))
+            since_ms = {topic_prefix + QUEUES.name: now_ms - HISTORY_MS, topic_prefix + CONTROLS.name: 0}
+            records = await reaching(bootstrap, _records_since(consumer, since_ms))
     except TimeoutError as exc:
         raise CommandError(
             f"the queues could not be read within {KAFKA_TIMEOUT_S:.0f} s", cure="`holdfast topics check`"
         ) from exc
-    latest = latest_reports(reports, now_ms)
+    latest = latest_reports(records, now_ms)
     return Queues(
         queues=queues_of(latest, now_ms),
         executors=[executor_of(message, now_ms) for message in latest],
-        limits=limits_of(controls),
+        limits=limits_of(records),
     )
 
 
@@ -126,20 +126,23 @@ def in_words(limit: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-async def _records(consumer: AIOKafkaConsumer, topic_prefix: str, topic: Topic, since_ms: int) -> list[Message[Record]]:
-    await partition_count(consumer, topic_prefix + topic.name)
-    partition = TopicPartition(topic_prefix + topic.name, 0)
-    end = (await consumer.end_offsets([partition]))[partition]
-    since = (await consumer.offsets_for_times({partition: since_ms}))[partition]
-    if since is None:
-        return []
-    consumer.assign([partition])
-    consumer.seek(partition, since.offset)
+async def _records_since(consumer: AIOKafkaConsumer, since_ms: Mapping[str, int]) -> list[Message[Record]]:
+    """The records of topics with one partition from times on to their present ends, in order within each topic."""
+    for topic in since_ms:
+        await partition_count(consumer, topic)
+    times = {TopicPartition(topic, 0): at_ms for topic, at_ms in since_ms.items()}
+    # All that is asked is asked before the first fetch: the broker would answer only after that has waited.
+    begins = {tp: found.offset for tp, found in (await consumer.offsets_for_times(times)).items() if found}
+    ends = await consumer.end_offsets(list(begins)) if begins else {}
+    consumer.assign(list(begins))
+    for partition, offset in begins.items():
+        consumer.seek(partition, offset)
     found = []
-    while await consumer.position(partition) < end:
-        for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
-            try:
-                found.append(decode(record.value))
-            except DecodeError:
-                continue  # a newer version may have written it
+    while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            for record in records:
+                try:
+                    found.append(decode(record.value))
+                except DecodeError:
+                    continue  # a newer version may have written it
     return found

@@ -212,6 +212,7 @@ def test_partitions_are_settled_once_all_others_have_spoken_in_the_same_generati
     peers = Peers("me")
     peers.heard("other", 1, {"tool": 2}, stopped=False, now_ms=0)
     peers.assigned({0, 1}, 4, 2, 10)
+    peers.heard("me", 2, {}, stopped=False, now_ms=15)
     assert peers.share(20) == Share(4, frozenset({0, 1}), frozenset())
     peers.heard("other", 1, {"tool": 1}, stopped=False, now_ms=30)
     assert peers.share(40).settled == frozenset()
@@ -219,7 +220,10 @@ def test_partitions_are_settled_once_all_others_have_spoken_in_the_same_generati
     assert peers.share(60).settled == frozenset({0, 1})
     assert peers.elsewhere(60) == {"tool": 1}
     peers.assigned({1, 2}, 4, 3, 70)
+    peers.heard("other", 3, {}, stopped=False, now_ms=75)
     assert peers.share(80).settled == frozenset({1})  # what it keeps stays settled
+    peers.heard("me", 3, {}, stopped=False, now_ms=90)
+    assert peers.share(90).settled == frozenset({1, 2})
 
 
 def test_who_is_silent_for_a_lease_or_has_said_goodbye_is_not_waited_for() -> None:
@@ -227,6 +231,7 @@ def test_who_is_silent_for_a_lease_or_has_said_goodbye_is_not_waited_for() -> No
         peers = Peers("me")
         peers.heard("other", 7, {"tool": 2}, stopped=False, now_ms=100)
         peers.assigned({0}, 1, 7, 150)
+        peers.heard("me", 7, {}, stopped=False, now_ms=160)
         assert peers.share(199).settled == frozenset()  # the same generation, but nothing since
         stopped, at_ms = told
         if stopped:
@@ -235,10 +240,13 @@ def test_who_is_silent_for_a_lease_or_has_said_goodbye_is_not_waited_for() -> No
         assert peers.elsewhere(when) == {}
 
 
-def test_nobody_is_waited_for_if_a_generation_was_missed_only_what_others_say_counts() -> None:
+def test_nothing_is_settled_before_an_executor_has_heard_itself_or_if_it_missed_a_generation() -> None:
     peers = Peers("me")
     peers.assigned({0}, 1, 1, 0)
-    assert peers.share(1).settled == frozenset({0})
-    peers.heard("other", 2, {}, stopped=False, now_ms=2)
-    peers.assigned({0}, 1, 3, 3)  # the other one had it in between
-    assert peers.share(4).settled == frozenset()
+    assert peers.share(1).settled == frozenset()
+    peers.heard("me", 1, {}, stopped=False, now_ms=2)
+    assert peers.share(3).settled == frozenset({0})
+    peers.heard("other", 2, {}, stopped=False, now_ms=4)
+    peers.assigned({0}, 1, 3, 5)  # the other one had it in between
+    peers.heard("me", 3, {}, stopped=False, now_ms=6)
+    assert peers.share(7).settled == frozenset()

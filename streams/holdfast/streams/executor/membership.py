@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -10,7 +10,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from holdfast.schemas import codec, headers, ids, topics
 from holdfast.schemas.controls import QueuesReported
 from holdfast.schemas.record import EventMeta, Json
+from holdfast.streams.core.queues.limit import Limit, Share
 from holdfast.streams.core.queues.peers import Peers
+from holdfast.streams.core.queues.scope import Scope
 from holdfast.streams.executor.dispatcher import Dispatcher, now_ms
 from holdfast.streams.executor.intake import Intake
 from holdfast.streams.executor.limits import REPORT_AT_LEAST_EVERY_S, REPORT_EVERY_S
@@ -41,17 +43,32 @@ class Membership:
         self._executor_id = executor_id
         self._task_class = task_class
         self._changed = asyncio.Event()
+        self._known: tuple[Share, dict[str, int]] | None = None
 
     def assigned(self, partitions: Iterable[TopicPartition], count: int, generation: int) -> None:
         """The executor has these partitions now."""
         self._peers.assigned({tp.partition for tp in partitions}, count, generation, now_ms())
-        self.update()
+        self._update()
         self._changed.set()
 
-    def update(self) -> None:
-        """Something is known anew about the others."""
+    def control(self, controls: Mapping[Scope, Limit]) -> None:
+        """Operators have set other limits: what waits for them is said at once."""
+        self._dispatcher.control(controls)
+        self._changed.set()
+
+    def heard(self, report: QueuesReported) -> None:
+        """An executor of the class has spoken, maybe this one."""
+        limited = report.limited if isinstance(report.limited, dict) else {}
+        counts = {scope: count for scope, count in limited.items() if isinstance(count, int)}
+        self._peers.heard(report.executor_id, report.generation, counts, stopped=report.stopped, now_ms=now_ms())
+        self._update()
+
+    def _update(self) -> None:
         now = now_ms()
-        self._dispatcher.share(self._peers.share(now), self._peers.elsewhere(now))
+        known = self._peers.share(now), self._peers.elsewhere(now)
+        if known != self._known:
+            self._known = known
+            self._dispatcher.share(*known)
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -62,7 +79,7 @@ class Membership:
                 self._changed.clear()
                 await self._report(stopped=False)
                 reported_at = time.monotonic()
-            self.update()
+            self._update()
             await self.intake.send_strays()
             await _set_or_late(self._changed, REPORT_EVERY_S)
 

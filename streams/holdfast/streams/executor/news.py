@@ -15,10 +15,8 @@ from holdfast.schemas.controls import LimitRemoved, LimitSet, QueuesReported
 from holdfast.schemas.record import Message, Record
 from holdfast.schemas.tasks import WITHDRAWN, GrantTask, StopTask
 from holdfast.streams.core.queues.limit import Limit, Rate
-from holdfast.streams.core.queues.peers import Peers
 from holdfast.streams.core.queues.scope import Scope
 from holdfast.streams.executor.attempt import AttemptKey
-from holdfast.streams.executor.dispatcher import now_ms
 from holdfast.streams.executor.limits import POLL_MS
 
 _log = logging.getLogger(__name__)
@@ -103,18 +101,12 @@ def about_limits(tell: Callable[[Mapping[Scope, Limit]], None]) -> dict[type[Rec
     return {LimitSet: was_set, LimitRemoved: was_removed}
 
 
-def about_others(peers: Peers, task_class: str) -> dict[type[Record], Hearer]:
-    """What other executors of the same class have in flight."""
+def about_others(tell: Callable[[QueuesReported], None], task_class: str) -> dict[type[Record], Hearer]:
+    """What executors of the same class have in flight, this one included."""
 
     def reported(message: Message[QueuesReported]) -> None:
-        body = message.body
-        if body.task_class == task_class:
-            limited = (
-                {scope: n for scope, n in body.limited.items() if isinstance(n, int)}
-                if isinstance(body.limited, dict)
-                else {}
-            )
-            peers.heard(body.executor_id, body.generation, limited, stopped=body.stopped, now_ms=now_ms())
+        if message.body.task_class == task_class:
+            tell(message.body)
 
     return {QueuesReported: reported}
 

@@ -149,9 +149,8 @@ async def _serve(
         searches = Searches(search, reporter, slots=config.slots, spawn=loops.create_task) if search else None
         if searches is not None:
             takers[LookUpEffect] = searches.take
-        peers = Peers(executor_id)
         membership = Membership(
-            peers,
+            Peers(executor_id),
             dispatcher,
             worker,
             producer,
@@ -165,8 +164,8 @@ async def _serve(
         consumer, ends = await stack.enter_async_context(told)  # before any claim, so that no grant is missed
         hearers = {
             **about_attempts(Attempts(worker, dispatcher)),
-            **about_limits(dispatcher.control),
-            **about_others(peers, calls.task_class),
+            **about_limits(membership.control),
+            **about_others(membership.heard, calls.task_class),
         }
         news = News(consumer, hearers)
         await news.catch_up(ends)

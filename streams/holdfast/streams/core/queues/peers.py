@@ -2,7 +2,8 @@
 
 Every executor says now and then which calls it has in flight, and in which generation of the group it has its present
 partitions. All members give their partitions up before a new generation begins. So once every other executor has spoken
-in a generation, its former partitions have no calls that it does not tell of.
+in a generation, its former partitions have no calls that it does not tell of. And since nobody begins a limited call
+before its own word stands on the topic, whoever hears itself has heard of all who may have had its partitions before.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,6 +32,7 @@ class Peers:
         self._owned: frozenset[int] = frozenset()
         self._settled: frozenset[int] = frozenset()
         self._assigned_at_ms = 0
+        self._heard_itself = -1
         self.generation = -1
 
     def assigned(self, owned: Iterable[int], partitions: int, generation: int, now_ms: int) -> None:
@@ -42,16 +44,18 @@ class Peers:
     def heard(
         self, executor_id: str, generation: int, limited: Mapping[str, int], *, stopped: bool, now_ms: int
     ) -> None:
-        """Another executor has spoken."""
-        if stopped:
+        """An executor has spoken, maybe this one."""
+        if executor_id == self._executor_id:
+            self._heard_itself = generation
+        elif stopped:
             self._peers.pop(executor_id, None)
-        elif executor_id != self._executor_id:
+        else:
             self._peers[executor_id] = _Peer(generation, now_ms, limited)
 
     def share(self, now_ms: int) -> Share:
         """Which part of every limit this executor may use now."""
         self._forget_the_silent(now_ms)
-        if all(self._has_spoken(peer) for peer in self._peers.values()):
+        if self._heard_itself == self.generation and all(map(self._has_spoken, self._peers.values())):
             self._settled = self._owned
         return Share(self._partitions, self._owned, self._settled)
 
