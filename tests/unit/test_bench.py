@@ -5,11 +5,16 @@ from pathlib import Path
 import pytest
 
 from holdfast.ops.bench.chain import chain
+from holdfast.ops.bench.queues import one_call, waits_from, waits_of
 from holdfast.ops.bench.steps import cpu_per_step, percentiles
 from holdfast.ops.bench.storage import topic_bytes
+from holdfast.ops.bench.tools import bench_quick, bench_slow
 from holdfast.ops.commands.bench import GOALS, goal_rows
 from holdfast.ops.errors import CommandError
+from holdfast.schemas.events import ToolCallCompleted, ToolCallRequested
+from holdfast.schemas.record import EventMeta, Message, Record, changed
 from holdfast.streams.core.compile import compile_definition
+from support.samples import sample
 
 FIGURES = {
     "steps": 100,
@@ -74,3 +79,30 @@ def test_the_size_of_a_topic_is_that_of_its_segments(tmp_path: Path) -> None:
         (folder / "00000000000000000000.log").write_bytes(b"x" * size)
         (folder / "00000000000000000000.index").write_bytes(b"x" * 1_000)
     assert topic_bytes(tmp_path, "holdfast.") == {"tasks.tool": 15}
+
+
+def journal(workflow_id: str, *, requested_at_ms: int, completed_at_ms: int, duration_ms: int) -> list[Message[Record]]:
+    """The events of one call."""
+    asked, answered = sample(ToolCallRequested), changed(sample(ToolCallCompleted), duration_ms=duration_ms)
+    meta = EventMeta(
+        event_id="", type="", tenant="acme", workflow_id=workflow_id, actor_kind="", actor_id="", occurred_at_ms=0
+    )
+    return [
+        Message(meta=changed(meta, recorded_at_ms=at_ms), body=body)
+        for at_ms, body in ((requested_at_ms, asked), (completed_at_ms, answered))
+    ]
+
+
+def test_the_wait_of_a_call_is_the_time_from_its_request_to_its_result_without_the_call() -> None:
+    events = [
+        *journal("a-1", requested_at_ms=100, completed_at_ms=190, duration_ms=50),
+        *journal("a-2", requested_at_ms=100, completed_at_ms=130, duration_ms=40),
+        *journal("b-1", requested_at_ms=0, completed_at_ms=9, duration_ms=1),
+    ]
+    assert waits_of(waits_from(events), "a-") == [40, 0]
+
+
+def test_the_definitions_whose_calls_are_measured_may_run() -> None:
+    for tool in (bench_quick, bench_slow):
+        definition = one_call(tool.manifest.to_json())
+        assert compile_definition(definition).hash == definition.hash

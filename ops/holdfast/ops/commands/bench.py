@@ -28,9 +28,8 @@ GOALS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 def register(app: typer.Typer) -> None:
     """Add `holdfast bench`."""
     bench = typer.Typer(no_args_is_help=True, help="Measure the whole engine on this machine, in a project of its own.")
-    # With one command alone, typer would leave out its name.
-    bench.callback()(lambda: None)
     bench.command("steps")(steps)
+    bench.command("queues")(queues)
     app.add_typer(bench, name="bench")
 
 
@@ -66,6 +65,34 @@ def steps(
         emit([{"bytes per step": name, "": size} for name, size in figures["bytes_per_step_by_store"].items()])
     if text:
         say(text)
+
+
+def queues(
+    noise: Annotated[int, typer.Option(min=10, help="Calls that are queued before those that are measured.")] = 1_000,
+    probes: Annotated[int, typer.Option(min=1, help="Calls that are measured, one after the other.")] = 20,
+    slots: Annotated[int, typer.Option(min=1, max=1024, help="Calls that the executor makes at a time.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how long calls wait for a slot: alone, next to a noisy tenant, and next to a slow class of calls.
+
+    JSON: alone_ms, tenant_ms and class_ms with p50 and p99 each; tenant_ratio and class_ratio of the medians.
+
+    Example: holdfast bench queues
+    """
+    from holdfast.ops.bench.queues import Plan, bench_queues
+
+    with progress() as report:
+        figures = bench_queues(Plan(noise=noise, probes=probes, slots=slots), report)
+    if as_json:
+        emit(figures, as_json=True)
+        return
+    names = {"alone": "alone", "tenant": "next to a noisy tenant", "class": "next to a slow class"}
+    emit(
+        [
+            {"a call waits": words, **figures[f"{name}_ms"], "ratio": figures.get(f"{name}_ratio", 1.0)}
+            for name, words in names.items()
+        ]
+    )
 
 
 def goal_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:

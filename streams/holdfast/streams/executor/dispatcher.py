@@ -73,9 +73,10 @@ class Dispatcher:
 
     def begin(self) -> None:
         """Let begin what may begin now."""
-        self._set_timer(0)
+        if self._timer is not None:
+            self._set_timer(0)
+        now = now_ms()
         while self._open and len(self.schedule):
-            now = now_ms()
             ticket = self.schedule.next(now, room_for(self._worker.busy, self.slots, self._spare))
             if ticket is None:
                 self._set_timer(self.schedule.wake_at_ms)

@@ -88,9 +88,14 @@ class Schedule(Generic[ItemT]):
         That is 0 if only an offer, an end or another limit changes anything.
         """
         self.wake_at_ms = 0
+        if room is Room.NONE or not self._waiting:
+            return None
+        if self._alone:
+            (tenant,) = self._tenants.values()
+            return None if room is Room.NEW_TENANT and tenant.in_flight else self._next_of(tenant, now_ms, room)
         passed: list[tuple[Rank, int, Tenant[ItemT]]] = []
         found: Ticket[ItemT] | None = None
-        while room is not Room.NONE and self._order and found is None:
+        while self._order and found is None:
             place = self._order[0]
             tenant = place[2]
             if place[1] != tenant.stamp or not tenant.waiting:
@@ -115,7 +120,8 @@ class Schedule(Generic[ItemT]):
         queue = _queue(ticket)
         queue.in_flight -= 1
         queue.tenant.in_flight -= 1
-        self._tidy(queue)
+        if not queue.in_flight and not queue.waiting:
+            self._tidy(queue)
         self._place(queue.tenant)
 
     def withdraw(self, key: Hashable) -> Ticket[ItemT] | None:
@@ -185,10 +191,15 @@ class Schedule(Generic[ItemT]):
 
     def _place(self, tenant: Tenant[ItemT]) -> None:
         """Give a tenant its place in the order of tenants; the one before is void."""
-        if tenant.waiting:
+        if tenant.waiting and not self._alone:
             self._count += 1
             tenant.stamp = self._count
             heapq.heappush(self._order, (tenant.rank, tenant.stamp, tenant))
+
+    @property
+    def _alone(self) -> bool:
+        """True if there is one tenant, and so no order to keep."""
+        return len(self._tenants) == 1
 
     def _tidy(self, queue: Queue[ItemT]) -> None:
         if not queue.waiting and not queue.in_flight:
@@ -196,12 +207,17 @@ class Schedule(Generic[ItemT]):
             del tenant.queues[queue.name]
             if not tenant.queues:
                 del self._tenants[tenant.name]
+                if self._alone:
+                    self._order.clear()
 
     def _queue_of(self, place: Place) -> Queue[ItemT]:
         tenant, name = self._tenants.get(place.tenant), place.task_class
         if tenant is None:
             weight = self._gauges.weight(Scope(tenant=place.tenant))
             tenant = self._tenants[place.tenant] = Tenant(place.tenant, weight)
+            if len(self._tenants) == 2:
+                for one in self._tenants.values():
+                    self._place(one)
         queue = tenant.queues.get(name)
         if queue is None:
             queue = tenant.queues[name] = Queue(name, self._weight(place.tenant, name), tenant=tenant)
