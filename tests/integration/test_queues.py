@@ -141,3 +141,18 @@ async def test_what_was_finished_behind_a_task_that_waits_is_not_done_again_afte
     assert [fleet.begun(task.effect_key) for task in done] == [1] * 28
     (queue,) = (await shown(fleet, task_class="tool:slow_once", depth=1)).queues
     assert queue["why"] == "paused of tool:slow_once"
+
+
+async def test_a_few_tasks_that_wait_do_not_stop_those_behind_them_however_many_come(
+    fleet: Fleet, orchestrator: Orchestrator, operator: Client
+) -> None:
+    await operator.control(limit("tool:slow_read", paused=True))
+    fleet.tools(open_limit=40, waiting_limit=20)
+    held = [tool_task("slow_read", {"ms": 1}, n=n) for n in range(4)]
+    others = [tool_task("slow_keyed", {"ms": 1}, effect="keyed", n=n) for n in range(10, 160)]
+    for task in (*held, *others):
+        await orchestrator.send(task, partition=2)
+    await orchestrator.wait_for(ReportToolResult, 150)
+    await operator.control(LimitRemoved(scope="tool:slow_read", reason="over"))
+    await orchestrator.wait_for(ReportToolResult, 154)
+    assert [fleet.begun(task.effect_key) for task in (*held, *others)] == [1] * 154

@@ -1,6 +1,10 @@
 """Scopes, limits and shares, case by case; the laws stand in tests/property/test_queue_laws.py."""
 
+import re
+import shlex
+
 import pytest
+import yaml
 
 from holdfast.streams.core.queues.declared import limits_from_json
 from holdfast.streams.core.queues.limit import Limit, Rate, Share
@@ -8,7 +12,10 @@ from holdfast.streams.core.queues.peers import SILENCE_MS, Peers
 from holdfast.streams.core.queues.schedule import Schedule
 from holdfast.streams.core.queues.scope import Place, Scope, ScopeError
 from holdfast.streams.core.queues.ticket import Room, Ticket, room_for
+from support.scenario import define
+from support.tidy import ROOT
 
+PAGE = (ROOT / "docs" / "queues.md").read_text(encoding="utf-8")
 MAIL = Place("acme", "tool", "mail", "refund")
 SEARCH = Place("acme", "tool", "search", "refund")
 OTHERS_MAIL = Place("bcorp", "tool", "mail", "refund")
@@ -250,3 +257,15 @@ def test_nothing_is_settled_before_an_executor_has_heard_itself_or_if_it_missed_
     peers.assigned({0}, 1, 3, 5)  # the other one had it in between
     peers.heard("me", 3, {}, stopped=False, now_ms=6)
     assert peers.share(7).settled == frozenset()
+
+
+def test_the_page_says_what_definitions_and_operators_can_say() -> None:
+    (declared,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    steps = {"go": {"kind": "tool", "tool": "look", "next": "end"}}
+    definition = define(steps, **yaml.safe_load(declared)).definition
+    assert (definition.priority, definition.limits["model"].units) == (3, "100000/min")
+    (said,) = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    commands = [shlex.split(line)[2:] for line in said.splitlines()]
+    assert {str(Scope.parse(command[1])) for command in commands if command} == {
+        *("tool:send_email", "tool:*,tenant:*", "tenant:acme", "tenant:bigco")
+    }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from holdfast.streams.broker_wait import BROKER_WAIT_S
+from holdfast.streams.executor.limits import OPEN_OFFSETS_LIMIT, WAITING_LIMIT
 
 _INSTANCE_ID = re.compile(r"[A-Za-z0-9._-]{0,200}")
 DEFAULT_MODEL = "default"
@@ -20,8 +21,9 @@ class ExecutorConfig:
     `grace_ms` is how long running calls may go on after SIGTERM. `instance_id` is a name that
     stays when the process is started again (at most 200 of A-Z a-z 0-9 . _ -): whoever comes back under it gets the
     tasks of the one that was killed at once, and not after `session_timeout_ms`; two live processes with one name end
-    each other. `broker_wait_s` is how long it waits at its start for a broker that is away. Raises ValueError for
-    values out of range.
+    each other. It holds `waiting_limit` tasks ahead of their turn, and reads no further than `open_limit` records
+    behind the first one that is not finished. `broker_wait_s` is how long it waits at its start for a broker that is
+    away. Raises ValueError for values out of range.
     """
 
     bootstrap: str
@@ -32,6 +34,8 @@ class ExecutorConfig:
     session_timeout_ms: int = 10_000
     instance_id: str = ""
     grace_ms: int = 10_000
+    waiting_limit: int = WAITING_LIMIT
+    open_limit: int = OPEN_OFFSETS_LIMIT
     broker_wait_s: float = BROKER_WAIT_S
 
     def __post_init__(self) -> None:

@@ -25,9 +25,7 @@ from holdfast.streams.executor.limits import (
     COMMIT_EVERY_S,
     FETCH_LIMIT,
     KEEP_ALIVE_S,
-    OPEN_OFFSETS_LIMIT,
     POLL_MS,
-    WAITING_LIMIT,
     WAITING_LIMIT_BYTES,
 )
 from holdfast.streams.executor.progress import PartitionProgress, noted_after
@@ -62,6 +60,8 @@ class Intake(Listener):
         takers: Mapping[type[Record], Taker],
         sending_on: SendingOn,
         *,
+        waiting_limit: int,
+        open_limit: int,
         replaced: Callable[[AIOKafkaConsumer], Awaitable[bool]],
         assigned: Assigned,
         spawn: Spawn,
@@ -71,6 +71,8 @@ class Intake(Listener):
         self._tasks = tasks
         self._takers = takers
         self._sending_on = sending_on
+        self._waiting_limit = waiting_limit
+        self._open_limit = open_limit
         self._replaced = replaced
         self._assigned = assigned
         self._spawn = spawn
@@ -93,7 +95,7 @@ class Intake(Listener):
             if room > 0:
                 self._resume()
                 await self._keep(await self.consumer.getmany(timeout_ms=POLL_MS, max_records=min(room, FETCH_LIMIT)))
-            elif self._open() >= OPEN_OFFSETS_LIMIT and await self._move_on():
+            elif self._open() >= self._open_limit and await self._move_on():
                 continue
             elif not await self._shrunk():
                 self.consumer.pause(*self.consumer.assignment())
@@ -159,7 +161,7 @@ class Intake(Listener):
     def _room(self) -> int:
         if self._dispatcher.waiting_bytes >= WAITING_LIMIT_BYTES:
             return 0
-        return min(WAITING_LIMIT - len(self._dispatcher.schedule), OPEN_OFFSETS_LIMIT - self._open())
+        return min(self._waiting_limit - len(self._dispatcher.schedule), self._open_limit - self._open())
 
     def _resume(self) -> None:
         paused = self.consumer.paused()

@@ -180,6 +180,8 @@ async def _serve(
             calls.record,
             takers,
             SendingOn(producer, name(topics.DEAD_LETTERS)),
+            waiting_limit=config.waiting_limit,
+            open_limit=config.open_limit,
             replaced=partial(
                 clients.replaced_by_twin, bootstrap=bootstrap, group_id=group_id, instance_id=config.instance_id
             ),
