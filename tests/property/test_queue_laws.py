@@ -55,6 +55,7 @@ class World:
     running: dict[int, Ticket[int]] = field(default_factory=dict)
     begun: list[tuple[int, Ticket[int]]] = field(default_factory=list)
     count: int = 0
+    short_way: bool = False
 
     def __post_init__(self) -> None:
         self.schedule.controls(self.controls, 0)
@@ -62,6 +63,10 @@ class World:
     def offer(self, place: Place, priority: int = 5) -> None:
         self.count += 1
         ticket = Ticket(self.count, place, self.count, since_ms=self.now_ms, priority=priority)
+        if self.short_way and len(self.running) < self.slots and self.schedule.begin(ticket, self.now_ms):
+            self.running[self.count] = ticket
+            self.begun.append((self.now_ms, ticket))
+            return
         assert self.schedule.offer(ticket, self.now_ms)
         self.waiting[self.count] = ticket
 
@@ -213,6 +218,17 @@ def test_the_same_steps_lead_to_the_same_order(
     worlds = [World(dict(reversed(controls.items())) if turn else controls, slots) for turn in range(2)]
     for world in worlds:
         world.run([*steps, ("fill", 0)])
+    assert [(at, t.item) for at, t in worlds[0].begun] == [(at, t.item) for at, t in worlds[1].begun]
+
+
+@given(CONTROLS, STEPS, st.integers(1, 6))
+def test_the_short_way_leads_to_the_same_order(
+    controls: dict[Scope, Limit], steps: list[tuple[str, object]], slots: int
+) -> None:
+    worlds = [World(controls, slots, short_way=short_way) for short_way in (False, True)]
+    for step in [*steps, ("fill", 0)]:
+        for world in worlds:
+            world.run([step, ("fill", 0)])
     assert [(at, t.item) for at, t in worlds[0].begun] == [(at, t.item) for at, t in worlds[1].begun]
 
 

@@ -59,22 +59,28 @@ class Dispatcher:
         self._set_timer(0)
 
     def offer(self, waiting: Waiting) -> None:
-        """Let a task wait, or recognise it as one that is known. It begins with the next `begin`."""
-        task = waiting.message.body
+        """Let a task begin at once or wait, or recognise it as one that is known."""
+        task, worker, schedule = waiting.message.body, self._worker, self.schedule
         key = task.effect_key, task.attempt
-        if self._worker.knows(key):
-            self._worker.take(waiting.message, waiting.delivery)
-        elif key in self.schedule:
+        if worker.knows(key):
+            worker.take(waiting.message, waiting.delivery)
+        elif key in schedule:
             waiting.delivery.finish()  # the one that waits stands for it
-        elif self.schedule.offer(ticket_of(waiting), now_ms()):
-            self.waiting_bytes += waiting.size_bytes
         else:
-            self._strays.append(waiting)
+            ticket, now = ticket_of(waiting), now_ms()
+            if self._open and worker.busy < self.slots and schedule.begin(ticket, now):
+                worker.take(waiting.message, waiting.delivery)
+            elif schedule.offer(ticket, now):
+                self.waiting_bytes += waiting.size_bytes
+            else:
+                self._strays.append(waiting)
 
     def begin(self) -> None:
-        """Let begin what may begin now."""
+        """Let begin what may begin now of what waits."""
         if self._timer is not None:
             self._set_timer(0)
+        if not len(self.schedule):
+            return
         now = now_ms()
         while self._open and len(self.schedule):
             ticket = self.schedule.next(now, room_for(self._worker.busy, self.slots, self._spare))

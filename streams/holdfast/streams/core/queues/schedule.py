@@ -82,6 +82,22 @@ class Schedule(Generic[ItemT]):
             self._place(tenant)
         return True
 
+    def begin(self, ticket: Ticket[ItemT], now_ms: int) -> bool:
+        """Let a task begin at once: the short way of an offer that is next. True only if nothing waits or limits it."""
+        if self._waiting:
+            return False
+        queue = self._queue_of(ticket.place)
+        if self._lane_of(queue, ticket, now_ms).gauges:
+            self._tidy(queue)
+            return False
+        ticket.queue, ticket.waiting = queue, False
+        queue.offer(queue.tenant)
+        queue.tenant.offer(self._whole)
+        queue.begin(queue.tenant)
+        queue.tenant.begin(self._whole)
+        self._started[ticket.key] = ticket
+        return True
+
     def next(self, now_ms: int, room: Room) -> Ticket[ItemT] | None:
         """The task that begins now; None if there is none, and then `wake_at_ms` says when to ask again.
 
