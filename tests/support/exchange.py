@@ -113,7 +113,7 @@ class Exchange:
         firing = firing_of_entries("")
         for key, value in list(self.table.store.data.items()):
             if 0 < due_at_ms(value) <= self.now_ms:
-                message = decode(firing(0, key, due_at_ms(value)).value)
+                message = decode(firing(0, key, due_at_ms(value), self.now_ms).value)
                 self.append(message.body, event_id=message.meta.event_id)
 
     def run(self, size: int = 1_000) -> None:

@@ -6,25 +6,31 @@ must have its subscription, and no event may end two waits.
 """
 
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from holdfast.schemas import events as e
 from holdfast.schemas import tasks as t
 from holdfast.schemas.codec import DecodeError, decode
 from holdfast.schemas.ids import split_correlation_key
 from holdfast.schemas.record import Record
-from holdfast.schemas.topics import CHANGELOG, INBOX, JOURNAL, TASKS_MODEL, TASKS_TOOL
+from holdfast.schemas.topics import CHANGELOG, CORRELATOR_CHANGELOG, INBOX, JOURNAL, TASKS_MODEL, TASKS_TOOL, Topic
 from holdfast.streams.audit_letters import Letter, Letters, Place
 from holdfast.streams.core.correlator.entries import Subscription
 from holdfast.streams.core.subscriptions import subscriptions
-from holdfast.streams.correlator.reading import read_entries
+from holdfast.streams.correlator.reading import entries_of
 from holdfast.streams.reading import all_records
 from holdfast.streams.recovery import Tail
 from holdfast.streams.rows import PARTITION_ROW_KEY, Row, load_row
 
 Intent = tuple[str, str, int]
 """What an executor is asked for: the effect key, call or lookup, and the number of the attempt or of the search."""
+
+
+Read = Callable[[Topic], AsyncIterator[Any]]
+"""Every record of a topic up to its end, in order within each partition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +88,18 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
 
     Raises Kafka errors, and DecodeError if a journal event or a row cannot be read.
     """
-    tail, intents, letters, events, read = Tail(), _Intents(), Letters(), 0, 0
+    return await compare_topics(lambda topic: all_records(bootstrap, topic_prefix + topic.name))
+
+
+async def compare_topics(read: Read) -> Comparison:
+    """The same, of topics that `read` gives. Raises what it raises, and DecodeError."""
+    tail, intents, letters, events, seen = Tail(), _Intents(), Letters(), 0, 0
     taken = Counter[tuple[str, str, str]]()
-    async for record in all_records(bootstrap, topic_prefix + JOURNAL.name):
+    async for record in read(JOURNAL):
         message = decode(record.value)
         before = _folded(tail, record.key)
         tail.take(None, record.key, message, record.offset)
-        read += 1
+        seen += 1
         if _folded(tail, record.key) != before:
             events += 1
             intents.take(record.key, message.body)
@@ -97,7 +108,7 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
             if isinstance(message.body, e.EventReceived) and message.body.audience == "first":
                 taken[message.body.event_type, message.body.correlation, message.body.source_id] += 1
     rows: dict[str, Row] = {}
-    async for record in all_records(bootstrap, topic_prefix + CHANGELOG.name):
+    async for record in read(CHANGELOG):
         if record.key != PARTITION_ROW_KEY and record.value is not None:
             key, row = record.key.decode(), load_row(record.value)
             # As recovery takes them: a zombie's stale row never replaces one that was folded further.
@@ -105,14 +116,14 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
                 rows[key] = row
     tasks: set[Intent] = set()
     for topic in (TASKS_MODEL, TASKS_TOOL):
-        async for record in all_records(bootstrap, topic_prefix + topic.name):
+        async for record in read(topic):
             tasks.add(_task_identity(decode(record.value).body))
-    async for record in all_records(bootstrap, topic_prefix + INBOX.name):
+    async for record in read(INBOX):
         with suppress(DecodeError):  # those are dead letters
             letters.take_input(decode(record.value))
     known = {
         (key.name, *split_correlation_key(key.at.decode())[1:])
-        for key, entry in (await read_entries(bootstrap, topic_prefix)).items()
+        for key, entry in (await entries_of(read(CORRELATOR_CHANGELOG))).items()
         if isinstance(entry, Subscription)
     }
     wanted = {place for row in rows.values() for place in subscriptions(row.state)}
@@ -120,7 +131,7 @@ async def compare(bootstrap: str, topic_prefix: str) -> Comparison:
     return Comparison(
         rows=rows,
         journal_events=events,
-        repeats=read - events,
+        repeats=seen - events,
         rows_differ=tuple(
             sorted(key for key in refolded.keys() | rows.keys() if not _same(refolded.get(key), rows.get(key)))
         ),

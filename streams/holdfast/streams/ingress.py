@@ -3,10 +3,9 @@
 Keeps no state: repeats are the fold's and the correlator's to notice.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from holdfast.schemas import ids, jsontext, topics
 from holdfast.schemas.codec import encode
@@ -14,10 +13,11 @@ from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.keys import key_of
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.schemas.requests import DeliverEvent, ForkWorkflow, PublishEvent, StartWorkflow
+from holdfast.streams.clock import Clock
+from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.inputs.events import PAYLOAD_LIMIT_BYTES
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.dead_letters import poison_record
-from holdfast.streams.definitions import DefinitionReader
 from holdfast.streams.faustkit.schema import Poison
 from holdfast.streams.faustkit.send import Outgoing
 from holdfast.streams.outbound import rejection_record
@@ -27,12 +27,26 @@ TTL_LIMIT_MS = 30 * 86_400_000
 _REQUEST_TYPES = frozenset(topics.REQUESTS.records)
 
 
+class Published(Protocol):
+    """The definitions that are published, as far as they were read."""
+
+    def by_hash(self, definition_hash: str) -> CompiledDefinition | None:
+        """The definition of that hash."""
+
+    def newest(self, name: str) -> CompiledDefinition | None:
+        """The definition that was published last under a name."""
+
+    async def refresh(self) -> None:
+        """Read whatever is published by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """Turns a batch of requests into inbox records, refusals and dead letters."""
 
-    definitions: DefinitionReader
+    definitions: Published
     topic_prefix: str
+    clock: Clock
 
     async def admit(self, events: Sequence[Any]) -> list[Outgoing]:
         """What to send for a batch; every request gets exactly one answer."""
@@ -82,7 +96,7 @@ class Admission:
         return Message(meta=meta, body=body)
 
     def _refuse(self, message: Any, value: Message[Record], refused: Rejection) -> Outgoing:
-        record = rejection_record(value.meta, refused, type(value.body).__name__, int(time.time() * 1000))
+        record = rejection_record(value.meta, refused, type(value.body).__name__, self.clock.now_ms())
         topic = self.topic_prefix + record.topic.name
         return Outgoing(topic, message.partition, record.key, record.value, record.headers)
 

@@ -1,15 +1,15 @@
 """The orchestrator worker: ingress, fold, correlator and timers in one Faust application.
 
-Commit order of a batch of the fold: journal and everything it leads to, awaited; then rows, awaited; then memory and
-timers; then the acknowledgement. So "row durable" implies "its records durable", and "offset committed" implies "row
-durable". The correlator has its own order (`correlator/agent.py`).
+What is done with a batch, and in which order, stands in `folding.py` and `correlator/agent.py`; here is what Faust has
+to know of it.
 """
 
 import asyncio
 import logging
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,19 @@ import faust
 import uvloop
 
 from holdfast.schemas import topics
-from holdfast.schemas.codec import encode
-from holdfast.streams.batch import BatchFolder
 from holdfast.streams.broker_wait import BROKER_WAIT_S, BrokerAway, wait_for_broker
+from holdfast.streams.clock import SYSTEM_CLOCK
 from holdfast.streams.correlator.agent import Correlator
 from holdfast.streams.definitions import DefinitionReader
-from holdfast.streams.driver import Driver
 from holdfast.streams.faustkit.app import build_app
 from holdfast.streams.faustkit.exit import EXIT_CANNOT_GO_ON, die
-from holdfast.streams.faustkit.flow import hold_flow
+from holdfast.streams.faustkit.membership import FaustMembership
 from holdfast.streams.faustkit.pulse import Pulse
 from holdfast.streams.faustkit.schema import FramedSchema
-from holdfast.streams.faustkit.send import DurableSender, Outgoing
+from holdfast.streams.faustkit.send import DurableSender
+from holdfast.streams.folding import Folding
 from holdfast.streams.ingress import Admission
 from holdfast.streams.recovery import read_tails
-from holdfast.streams.row_table import RowTable
-from holdfast.streams.rows import PARTITION_ROW_KEY, due_at_ms, encode_row
-from holdfast.streams.timers import Timers, firing_of_workflows
 
 log = logging.getLogger(__name__)
 BATCH_MAX = 1_000
@@ -80,17 +76,28 @@ class Orchestrator:
         self.state = self._new_table(TABLE_NAME)
         self.correlations = self._new_table(CORRELATIONS_TABLE_NAME)
         self.sender = DurableSender(self.app)
-        self.table = RowTable(self.state.data.rows)
         self.definitions = DefinitionReader(config.bootstrap, config.topic_prefix)
-        self.folder = BatchFolder(Driver(self.definitions.by_hash), self.table, config.topic_prefix)
-        self.timers = Timers(self.state.data.rows, self.sender, firing_of_workflows(config.topic_prefix), due_at_ms)
         self.pulse = Pulse(config.session_timeout_ms)
-        self.admission = Admission(self.definitions, config.topic_prefix)
-        self.correlator = Correlator(self.app, self.correlations.data, self.sender, self.pulse, config.topic_prefix)
-        self._inbox = config.topic_prefix + topics.INBOX.name
-        self._changelog = config.topic_prefix + topics.CHANGELOG.name
-        self._journal = config.topic_prefix + topics.JOURNAL.name
-        self._recovered: frozenset[int] = frozenset()
+        self.membership = FaustMembership(self.app)
+        self.admission = Admission(self.definitions, config.topic_prefix, SYSTEM_CLOCK)
+        self.folding = Folding(
+            topic_prefix=config.topic_prefix,
+            store=self.state.data,
+            sender=self.sender,
+            definitions=self.definitions,
+            membership=self.membership,
+            pulse=self.pulse,
+            read_tails=partial(read_tails, config.bootstrap, config.topic_prefix + topics.JOURNAL.name),
+            clock=SYSTEM_CLOCK,
+        )
+        self.correlator = Correlator(
+            topic_prefix=config.topic_prefix,
+            store=self.correlations.data,
+            sender=self.sender,
+            membership=self.membership,
+            pulse=self.pulse,
+            clock=SYSTEM_CLOCK,
+        )
 
     def _new_table(self, name: str) -> Any:
         return self.app.Table(name, key_type=bytes, value_type=bytes, partitions=self.config.partitions)
@@ -98,13 +105,6 @@ class Orchestrator:
     def topic(self, topic: topics.Topic) -> Any:
         """A topic to consume, decoded by our codec."""
         return self.app.topic(self.config.topic_prefix + topic.name, schema=FramedSchema())
-
-    def owned(self) -> Collection[int]:
-        """The partitions that this worker may act for now; none while a rebalance or recovery is under way."""
-        if self.app.rebalancing or not self.app.flow_control.is_active():
-            return frozenset()
-        assigned = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._inbox}
-        return self._recovered & assigned
 
     async def start(self) -> None:
         """Connect what Faust does not: definitions, and the metadata of every topic written to.
@@ -119,68 +119,11 @@ class Orchestrator:
         await self.definitions.start()
 
     async def recover(self) -> None:
-        """Fold the journal's tail into the rows of every assigned partition. Runs before any batch of a generation."""
-        hold_flow(self.app)
+        """Connect if that was not done yet, and fold the journal's tail. Runs before any batch of a generation."""
+        self.membership.hold()
         if self.definitions.started is False:
             await self.start()
-        partitions = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._inbox}
-        self.table.forget_decoded()
-        self.folder.cut_short.clear()
-        tails = await read_tails(self.config.bootstrap, self._journal, self.table, partitions)
-        await self.definitions.ensure(
-            row.state.definition_hash for tail in tails.values() for row in tail.rows.values()
-        )
-        for partition, tail in tails.items():
-            self.folder.cut_short.update(tail.cut_short)
-            owed = [
-                self.folder.outgoing(record, partition)
-                for key, row in tail.rows.items()
-                for record in (*tail.announced.get(key, ()), *self.folder.driver.owed(row))
-            ]
-            await self.sender.send_all(owed)
-            rows = [(key, partition, row, encode_row(row)) for key, row in tail.rows.items()]
-            await self._write_rows(rows, {})
-            if tail.rows or tail.cut_short:
-                log.warning(
-                    "partition %s: folded %s workflows from the journal's tail, %s decisions were cut short",
-                    partition,
-                    len(tail.rows),
-                    len(tail.cut_short),
-                )
-        self.timers.rebuild()
-        self._recovered = frozenset(partitions)
-
-    async def fold(self, events: Sequence[Any]) -> None:
-        """Fold one micro-batch, in the commit order that the module describes."""
-        generation = self.app.consumer_generation_id
-        await self.definitions.ensure(self.folder.definitions_needed(events))
-        batch = self.folder.fold(events)
-        written = await self.pulse.watched(self.sender.send_all(batch.records))
-        if generation != self.app.consumer_generation_id:
-            return
-        offsets = [meta.offset for meta in written]
-        rows = self.folder.rows_to_write(batch, offsets)
-        await self._write_rows(rows, self.folder.partition_rows(batch, offsets), generation)
-        if generation != self.app.consumer_generation_id:
-            return
-        for event in events:
-            event.ack()
-
-    async def _write_rows(self, rows: Any, partition_rows: Any, generation: int | None = None) -> None:
-        records = [Outgoing(self._changelog, partition, key, value) for key, partition, _, value in rows]
-        records += [
-            Outgoing(self._changelog, partition, PARTITION_ROW_KEY, encode(row))
-            for partition, row in partition_rows.items()
-        ]
-        written = await self.pulse.watched(self.sender.send_all(records))
-        if generation is not None and generation != self.app.consumer_generation_id:
-            return
-        for meta in written:
-            self.state.data.set_persisted_offset(meta.topic_partition, meta.offset)
-        self.table.store.partition_rows.update(partition_rows)
-        for key, partition, row, value in rows:
-            self.table.publish(key, row, value, partition)
-            self.timers.set(partition, key, value)
+        await self.folding.recover()
 
     async def admit(self, events: Sequence[Any]) -> None:
         """Answer one micro-batch of requests."""
@@ -197,7 +140,7 @@ def build(config: OrchestratorConfig) -> Orchestrator:
     @app.agent(orchestrator.topic(topics.INBOX), name="fold_inbox")  # type: ignore[untyped-decorator]
     async def fold_inbox(stream: Any) -> None:
         async for events in stream.batches(BATCH_MAX):
-            await _or_die(orchestrator.fold(events), "folding a batch")
+            await _or_die(orchestrator.folding.fold(events), "folding a batch")
 
     @app.agent(orchestrator.topic(topics.REQUESTS), name="admit_requests")  # type: ignore[untyped-decorator]
     async def admit_requests(stream: Any) -> None:
@@ -223,7 +166,9 @@ def build(config: OrchestratorConfig) -> Orchestrator:
 
     @app.task  # type: ignore[untyped-decorator]
     async def fire_timers() -> None:
-        await _or_die(orchestrator.timers.run(orchestrator.owned, lambda: app.should_stop), "firing timers")
+        await _or_die(
+            orchestrator.folding.timers.run(orchestrator.folding.owned, lambda: app.should_stop), "firing timers"
+        )
 
     @app.task  # type: ignore[untyped-decorator]
     async def beat() -> None:

@@ -4,7 +4,7 @@ So a crash between the journal and the rows never decides the same record twice,
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -103,21 +103,22 @@ async def read_tails(bootstrap: str, journal: str, table: RowTable, partitions: 
             consumer.seek(tp, known_journal_offset(table, tp.partition) + 1)
         for tp in wanted:
             while await consumer.position(tp) < ends[tp]:
-                await _take_available(consumer, tails, table)
+                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                    for record in records:
+                        take_record(tails, table, record)
     finally:
         await consumer.stop()
     return tails
 
 
-async def _take_available(consumer: Any, tails: dict[int, Tail], table: RowTable) -> None:
-    for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
-        for record in records:
-            try:
-                message = decode(record.value)
-            except DecodeError:
-                log.critical("journal %s/%s offset %s cannot be read", tp.topic, tp.partition, record.offset)
-                raise
-            tail = tails[tp.partition]
-            if decided := tail.take(table.get(record.key), record.key, message, record.offset):
-                told = announced(*decided, Cause.of(message.meta))
-                tail.announced.setdefault(record.key, []).extend(told)
+def take_record(tails: Mapping[int, Tail], table: RowTable, record: Any) -> None:
+    """Fold a journal record, as it was read, into the tail of its partition. Raises DecodeError."""
+    try:
+        message = decode(record.value)
+    except DecodeError:
+        log.critical("journal %s/%s offset %s cannot be read", record.topic, record.partition, record.offset)
+        raise
+    tail = tails[record.partition]
+    if decided := tail.take(table.get(record.key), record.key, message, record.offset):
+        told = announced(*decided, Cause.of(message.meta))
+        tail.announced.setdefault(record.key, []).extend(told)

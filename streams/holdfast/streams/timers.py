@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -12,8 +11,9 @@ from holdfast.schemas.codec import encode
 from holdfast.schemas.headers import cloud_event
 from holdfast.schemas.record import EventMeta
 from holdfast.schemas.reports import FireTimer
+from holdfast.streams.clock import Clock
 from holdfast.streams.due_heap import DueHeap
-from holdfast.streams.faustkit.send import DurableSender, Outgoing
+from holdfast.streams.faustkit.send import Outgoing, Sender
 from holdfast.streams.row_store import RowStore
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ IDLE_MS = 1_000
 EARLIEST_SLEEP_S = 0.005
 
 
-Firing = Callable[[int, bytes, int], Outgoing]
-"""Makes the record that says that something is due: (partition, row key, due time in ms)."""
+Firing = Callable[[int, bytes, int, int], Outgoing]
+"""Makes the record that says that something is due: (partition, row key, due time in ms, now in ms)."""
 
 
 class Timers:
@@ -36,19 +36,20 @@ class Timers:
     """
 
     def __init__(
-        self, store: RowStore, sender: DurableSender, firing: Firing, due_at_ms: Callable[[bytes], int]
+        self, store: RowStore, sender: Sender, firing: Firing, due_at_ms: Callable[[bytes], int], clock: Clock
     ) -> None:
         self._store = store
         self._sender = sender
         self._firing = firing
         self._due_at_ms = due_at_ms
+        self._clock = clock
         self._heap = DueHeap(HORIZON_MS)
         self._wake = asyncio.Event()
         self._next_scan_ms = 0
 
     def set(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take the due time of a row that is durable; None for one that is gone."""
-        if self._heap.set(partition, key, self._due_at_ms(value) if value is not None else 0, _now_ms()):
+        if self._heap.set(partition, key, self._due_at_ms(value) if value is not None else 0, self._clock.now_ms()):
             self._wake.set()
 
     def rebuild(self) -> None:
@@ -61,26 +62,26 @@ class Timers:
         """Fire until `stopping`. `owned` gives the partitions to fire for now; none during a rebalance."""
         while not stopping():
             partitions = owned()
-            now_ms = _now_ms()
+            now_ms = self._clock.now_ms()
             if partitions:
                 if now_ms >= self._next_scan_ms:
                     await self._scan(partitions)
                 await self._fire(now_ms, partitions)
             self._wake.clear()
-            delay_s = (self._heap.next_look_ms(now_ms + IDLE_MS) - _now_ms()) / 1000
+            delay_s = (self._heap.next_look_ms(now_ms + IDLE_MS) - self._clock.now_ms()) / 1000
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(EARLIEST_SLEEP_S, min(IDLE_MS / 1000, delay_s)))
 
     async def _fire(self, now_ms: int, partitions: Collection[int]) -> None:
         due = list(self._heap.take_due(now_ms, partitions))
-        await self._sender.send_all([self._firing(partition, key, due_ms) for partition, key, due_ms in due])
+        await self._sender.send_all([self._firing(partition, key, due_ms, now_ms) for partition, key, due_ms in due])
 
     async def _scan(self, partitions: Collection[int]) -> None:
-        self._next_scan_ms = _now_ms() + SCAN_EVERY_MS
+        self._next_scan_ms = self._clock.now_ms() + SCAN_EVERY_MS
         for number, (key, partition) in enumerate(list(self._store.owner.items())):
             value: Any = self._store.data.get(key)
             if partition in partitions and value is not None:
-                self._heap.set(partition, key, self._due_at_ms(value), _now_ms())
+                self._heap.set(partition, key, self._due_at_ms(value), self._clock.now_ms())
             if number % SCAN_CHUNK == SCAN_CHUNK - 1:
                 await asyncio.sleep(0)
 
@@ -88,9 +89,9 @@ class Timers:
 def firing_of_workflows(topic_prefix: str) -> Firing:
     """Tells a workflow's inbox that something of it is due."""
 
-    def fire(partition: int, key: bytes, due_ms: int) -> Outgoing:
+    def fire(partition: int, key: bytes, due_ms: int, now_ms: int) -> Outgoing:
         tenant, workflow_id = ids.split_key(key.decode())
-        meta = firing_meta("FireTimer", tenant, workflow_id, key, due_ms)
+        meta = firing_meta("FireTimer", tenant, workflow_id, key, due_ms, now_ms)
         body = FireTimer(timer_id="", due_at_ms=due_ms)
         inbox = topic_prefix + topics.INBOX.name
         return Outgoing(inbox, partition, key, encode(body, meta), cloud_event(body, meta, SOURCE))
@@ -98,7 +99,7 @@ def firing_of_workflows(topic_prefix: str) -> Firing:
     return fire
 
 
-def firing_meta(name: str, tenant: str, workflow_id: str, key: bytes, due_ms: int) -> EventMeta:
+def firing_meta(name: str, tenant: str, workflow_id: str, key: bytes, due_ms: int, now_ms: int) -> EventMeta:
     """The meta of a record that says that the row under a key is due."""
     return EventMeta(
         event_id=ids.derived_id(name, key.decode(), due_ms),
@@ -107,9 +108,5 @@ def firing_meta(name: str, tenant: str, workflow_id: str, key: bytes, due_ms: in
         workflow_id=workflow_id,
         actor_kind="timer",
         actor_id="timers",
-        occurred_at_ms=_now_ms(),
+        occurred_at_ms=now_ms,
     )
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -4,9 +4,9 @@ Whatever may let one begin calls `begin`: tasks that came, calls that ended, lim
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 
+from holdfast.streams.clock import Clock
 from holdfast.streams.core.queues.limit import Limit, Share
 from holdfast.streams.core.queues.schedule import Schedule
 from holdfast.streams.core.queues.scope import Scope
@@ -21,18 +21,13 @@ class AllSlotsStuckError(Exception):
     """Every slot is held by a thread that outlived its call."""
 
 
-def now_ms() -> int:
-    """The clock of the schedule."""
-    return int(time.monotonic() * 1000)
-
-
 class Dispatcher:
     """Lets tasks begin in `slots` slots, and in `spare` more those of tenants and classes with nothing in flight.
 
     `shrunk` is set whenever fewer tasks wait.
     """
 
-    def __init__(self, worker: Worker, *, slots: int, spare: int) -> None:
+    def __init__(self, worker: Worker, *, slots: int, spare: int, clock: Clock) -> None:
         self.schedule: Schedule[Waiting] = Schedule()
         self.waiting_bytes = 0
         self._strays: list[Waiting] = []
@@ -40,6 +35,7 @@ class Dispatcher:
         self.slots = slots
         self._spare = spare
         self._worker = worker
+        self._clock = clock
         self._open = True
         self._timer: asyncio.TimerHandle | None = None
         worker.on_end = self._ended
@@ -52,6 +48,10 @@ class Dispatcher:
             stuck = not self._worker.running and self._worker.abandoned >= self.slots
             stuck_s = stuck_s + KEEP_ALIVE_S if stuck else 0.0
         raise AllSlotsStuckError(f"{self._worker.abandoned} calls that timed out hold all slots")
+
+    def now_ms(self) -> int:
+        """The clock of the schedule."""
+        return int(self._clock.monotonic_s() * 1000)
 
     def close(self) -> None:
         """Let nothing more begin."""
@@ -67,7 +67,7 @@ class Dispatcher:
         elif key in schedule:
             waiting.delivery.finish()  # the one that waits stands for it
         else:
-            ticket, now = ticket_of(waiting), now_ms()
+            ticket, now = ticket_of(waiting), self.now_ms()
             if self._open and worker.busy < self.slots and schedule.begin(ticket, now):
                 worker.take(waiting.message, waiting.delivery)
             elif schedule.offer(ticket, now):
@@ -81,7 +81,7 @@ class Dispatcher:
             self._set_timer(0)
         if not len(self.schedule):
             return
-        now = now_ms()
+        now = self.now_ms()
         while self._open and len(self.schedule):
             ticket = self.schedule.next(now, room_for(self._worker.busy, self.slots, self._spare))
             if ticket is None:
@@ -112,13 +112,13 @@ class Dispatcher:
 
     def control(self, controls: Mapping[Scope, Limit]) -> None:
         """Operators have set other limits."""
-        self.schedule.controls(controls, now_ms())
+        self.schedule.controls(controls, self.now_ms())
         self._limits_changed()
 
     def share(self, share: Share, elsewhere: Mapping[str, int]) -> None:
         """This executor has another part of the limits, or others have other calls in flight."""
-        self.schedule.share(share, now_ms())
-        self.schedule.elsewhere(elsewhere, now_ms())
+        self.schedule.share(share, self.now_ms())
+        self.schedule.elsewhere(elsewhere, self.now_ms())
         self._limits_changed()
 
     def _limits_changed(self) -> None:
@@ -141,7 +141,7 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         if at_ms:
-            self._timer = asyncio.get_running_loop().call_later(max(at_ms - now_ms(), 1) / 1000, self.begin)
+            self._timer = asyncio.get_running_loop().call_later(max(at_ms - self.now_ms(), 1) / 1000, self.begin)
 
 
 class Attempts:

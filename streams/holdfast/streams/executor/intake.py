@@ -22,7 +22,6 @@ from holdfast.streams.executor.clients import Listener
 from holdfast.streams.executor.dispatcher import Dispatcher
 from holdfast.streams.executor.limits import (
     CLAIMS_ON_REVOKE_S,
-    COMMIT_EVERY_S,
     FETCH_LIMIT,
     KEEP_ALIVE_S,
     POLL_MS,
@@ -101,10 +100,10 @@ class Intake(Listener):
                 self.consumer.pause(*self.consumer.assignment())
                 await self._keep(await self.consumer.getmany(timeout_ms=0))
 
-    async def commit_regularly(self) -> None:
+    async def commit_regularly(self, every_s: float) -> None:
         """Commit finished offsets until cancelled."""
         while True:
-            await asyncio.sleep(COMMIT_EVERY_S)
+            await asyncio.sleep(every_s)
             await self.commit()
 
     async def commit(self) -> None:

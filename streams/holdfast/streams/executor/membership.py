@@ -1,7 +1,6 @@
 """One executor among others: which part of each limit it has, and what it tells the others of its queues."""
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
@@ -10,10 +9,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from holdfast.schemas import codec, headers, ids, topics
 from holdfast.schemas.controls import QueuesReported
 from holdfast.schemas.record import EventMeta, Json
+from holdfast.streams.clock import Clock
 from holdfast.streams.core.queues.limit import Limit, Share
 from holdfast.streams.core.queues.peers import Peers
 from holdfast.streams.core.queues.scope import Scope
-from holdfast.streams.executor.dispatcher import Dispatcher, now_ms
+from holdfast.streams.executor.dispatcher import Dispatcher
 from holdfast.streams.executor.intake import Intake
 from holdfast.streams.executor.limits import REPORT_AT_LEAST_EVERY_S, REPORT_EVERY_S
 from holdfast.streams.executor.reports import ACTOR_KIND, SOURCE
@@ -33,6 +33,7 @@ class Membership:
         topic_prefix: str,
         executor_id: str,
         task_class: str,
+        clock: Clock,
     ) -> None:
         self.intake: Intake
         self._peers = peers
@@ -42,12 +43,13 @@ class Membership:
         self._topic = topic_prefix + topics.QUEUES.name
         self._executor_id = executor_id
         self._task_class = task_class
+        self._clock = clock
         self._changed = asyncio.Event()
         self._known: tuple[Share, dict[str, int]] | None = None
 
     def assigned(self, partitions: Iterable[TopicPartition], count: int, generation: int) -> None:
         """The executor has these partitions now."""
-        self._peers.assigned({tp.partition for tp in partitions}, count, generation, now_ms())
+        self._peers.assigned({tp.partition for tp in partitions}, count, generation, self._dispatcher.now_ms())
         self._update()
         self._changed.set()
 
@@ -60,11 +62,11 @@ class Membership:
         """An executor of the class has spoken, maybe this one."""
         limited = report.limited if isinstance(report.limited, dict) else {}
         counts = {scope: count for scope, count in limited.items() if isinstance(count, int)}
-        self._peers.heard(report.executor_id, report.generation, counts, stopped=report.stopped, now_ms=now_ms())
+        self._peers.heard(report.executor_id, report.generation, counts, stopped=report.stopped, now_ms=self._dispatcher.now_ms())
         self._update()
 
     def _update(self) -> None:
-        now = now_ms()
+        now = self._dispatcher.now_ms()
         known = self._peers.share(now), self._peers.elsewhere(now)
         if known != self._known:
             self._known = known
@@ -75,10 +77,10 @@ class Membership:
         reported_at = 0.0
         while True:
             busy = self._worker.running or len(self._dispatcher.schedule) or self._changed.is_set()
-            if busy or time.monotonic() - reported_at >= REPORT_AT_LEAST_EVERY_S:
+            if busy or self._clock.monotonic_s() - reported_at >= REPORT_AT_LEAST_EVERY_S:
                 self._changed.clear()
                 await self._report(stopped=False)
-                reported_at = time.monotonic()
+                reported_at = self._clock.monotonic_s()
             self._update()
             await self.intake.send_strays()
             await _set_or_late(self._changed, REPORT_EVERY_S)
@@ -88,7 +90,7 @@ class Membership:
         await self._report(stopped=True)
 
     async def _report(self, *, stopped: bool) -> None:
-        queues: list[Json] = [] if stopped else [asdict(queue) for queue in self._dispatcher.schedule.reports(now_ms())]
+        queues: list[Json] = [] if stopped else [asdict(queue) for queue in self._dispatcher.schedule.reports(self._dispatcher.now_ms())]
         body = QueuesReported(
             executor_id=self._executor_id,
             task_class=self._task_class,
@@ -100,7 +102,7 @@ class Membership:
             queues=queues,
             limited=dict(self._dispatcher.schedule.in_flight),
         )
-        occurred_at_ms = int(time.time() * 1000)
+        occurred_at_ms = self._clock.now_ms()
         meta = EventMeta(
             event_id=ids.derived_id(self._executor_id, occurred_at_ms, "QueuesReported"),
             type=codec.schema_of(QueuesReported).subject,

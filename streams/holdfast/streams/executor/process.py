@@ -16,29 +16,20 @@ from typing import Any
 import uvloop
 
 from holdfast.schemas import topics
-from holdfast.schemas.record import Record
-from holdfast.schemas.tasks import LookUpEffect
 from holdfast.streams.broker_wait import wait_for_broker
-from holdfast.streams.core.queues.peers import Peers
+from holdfast.streams.clock import SYSTEM_CLOCK
 from holdfast.streams.executor import clients
 from holdfast.streams.executor.calls import Calls
 from holdfast.streams.executor.clients import From
 from holdfast.streams.executor.config import ExecutorConfig, ModelEndpoint
-from holdfast.streams.executor.dispatcher import Attempts, Dispatcher
-from holdfast.streams.executor.intake import Intake, Taker
 from holdfast.streams.executor.item_calls import ItemCalls
 from holdfast.streams.executor.limits import LAST_RESORT_S
-from holdfast.streams.executor.membership import Membership
 from holdfast.streams.executor.model_calls import ModelCalls
-from holdfast.streams.executor.news import News, about_attempts, about_limits, about_others
-from holdfast.streams.executor.reports import Reporter
-from holdfast.streams.executor.searches import Search, Searches
-from holdfast.streams.executor.sending_on import SendingOn
+from holdfast.streams.executor.searches import Search
+from holdfast.streams.executor.serving import Serving, cancelled
 from holdfast.streams.executor.threads import Threads
-from holdfast.streams.executor.ticker import Ticker
 from holdfast.streams.executor.tool_calls import ToolCalls
 from holdfast.streams.executor.tool_searches import ToolSearches
-from holdfast.streams.executor.worker import Worker
 from holdfast.tools import ToolRegistry
 from holdfast.tools.content import ContentStore
 
@@ -87,7 +78,7 @@ def run_tool_executor(config: ExecutorConfig, registry: ToolRegistry, contents: 
 
     async def serve(shutdown: Shutdown) -> None:
         threads = Threads()
-        search = ToolSearches(registry, threads).search
+        search = ToolSearches(registry, threads, SYSTEM_CLOCK).search
         await _serve(config, ToolCalls(registry, threads, ItemCalls(contents)), shutdown, search)
 
     return _run(config, serve)
@@ -141,53 +132,23 @@ async def _serve(
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(clients.producer(bootstrap, executor_id))
         loops = await stack.enter_async_context(asyncio.TaskGroup())
-        reporter = Reporter(producer, config.topic_prefix, executor_id)
-        worker = Worker(calls, reporter, executor_id=executor_id, spawn=loops.create_task)
-        dispatcher = Dispatcher(worker, slots=config.slots, spare=config.spare_slots)
-        calls.when_freed(dispatcher.begin)
-        takers: dict[type[Record], Taker] = {}
-        searches = Searches(search, reporter, slots=config.slots, spawn=loops.create_task) if search else None
-        if searches is not None:
-            takers[LookUpEffect] = searches.take
-        membership = Membership(
-            Peers(executor_id),
-            dispatcher,
-            worker,
-            producer,
-            topic_prefix=config.topic_prefix,
-            executor_id=executor_id,
-            task_class=calls.task_class,
-        )
         told = clients.news_consumer(
             {name(topic): where for topic, where in _NEWS}, bootstrap=bootstrap, client_id=executor_id
         )
-        consumer, ends = await stack.enter_async_context(told)  # before any claim, so that no grant is missed
-        hearers = {
-            **about_attempts(Attempts(worker, dispatcher)),
-            **about_limits(membership.control),
-            **about_others(membership.heard, calls.task_class),
-        }
-        news = News(consumer, hearers)
-        await news.catch_up(ends)
-        running = [
-            loops.create_task(loop)
-            for loop in (Ticker(worker.running, reporter, loops.create_task).run(), news.follow(), dispatcher.run())
-        ]
+        news, ends = await stack.enter_async_context(told)  # before any claim, so that no grant is missed
         group_id = config.topic_prefix + calls.group
-        intake = membership.intake = Intake(
-            worker,
-            dispatcher,
-            calls.record,
-            takers,
-            SendingOn(producer, name(topics.DEAD_LETTERS)),
-            waiting_limit=config.waiting_limit,
-            open_limit=config.open_limit,
+        serving = Serving(
+            config,
+            calls,
+            producer=producer,
+            news=news,
+            search=search,
             replaced=partial(
                 clients.replaced_by_twin, bootstrap=bootstrap, group_id=group_id, instance_id=config.instance_id
             ),
-            assigned=membership.assigned,
             spawn=loops.create_task,
         )
+        await serving.catch_up(ends)
         await stack.enter_async_context(
             clients.group_consumer(
                 name(calls.topic),
@@ -196,27 +157,15 @@ async def _serve(
                 client_id=executor_id,
                 instance_id=config.instance_id,
                 session_timeout_ms=config.session_timeout_ms,
-                listener=intake,
+                listener=serving.intake,
             )
         )
-        taking = loops.create_task(intake.run())
-        running += [loops.create_task(loop) for loop in (intake.commit_regularly(), membership.run())]
         _log.info("%s takes tasks from %s with %d slots", executor_id, name(calls.topic), config.slots)
         try:
-            await shutdown.begun.wait()
+            await serving.run(shutdown.begun)
         except asyncio.CancelledError:  # one of the loops has failed
             shutdown.begin()
             raise
-        _log.info("%s stops: %d calls are running", executor_id, len(worker.running))
-        dispatcher.close()
-        await _cancelled(taking)
-        if searches is not None:
-            await searches.stop()
-        await worker.drain(config.grace_ms / 1000)
-        for task in running:
-            await _cancelled(task)
-        await intake.commit()
-        await membership.say_goodbye()
 
 
 async def _broker_answers(config: ExecutorConfig, shutdown: Shutdown) -> bool:
@@ -225,16 +174,11 @@ async def _broker_answers(config: ExecutorConfig, shutdown: Shutdown) -> bool:
     stopping = asyncio.ensure_future(shutdown.begun.wait())
     await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():
-        await _cancelled(waiting)
+        await cancelled(waiting)
         return False
     stopping.cancel()
     waiting.result()
     return True
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

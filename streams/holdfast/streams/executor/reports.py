@@ -1,6 +1,5 @@
 """Reports to the fold: built from the task they answer, written to the inbox, acknowledged before anything goes on."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from holdfast.schemas.reports import (
     ReportToolResult,
 )
 from holdfast.schemas.tasks import LookUpEffect
+from holdfast.streams.clock import Clock
 from holdfast.streams.executor.attempt import Attempt, Delivery
 from holdfast.streams.executor.outcomes import Failure, Looked, ModelAnswer, Outcome, ToolAnswer
 
@@ -34,10 +34,11 @@ _REPORT_OF: Mapping[type[Outcome], Callable[..., Record]] = {
 class Reporter:
     """Writes reports for one executor. Every method returns once the broker has the record, and raises KafkaError."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic_prefix: str, executor_id: str) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topic_prefix: str, executor_id: str, clock: Clock) -> None:
         self._producer = producer
         self._topic = topic_prefix + topics.INBOX.name
         self._executor_id = executor_id
+        self._clock = clock
 
     async def claim(self, attempt: Attempt, delivery: Delivery) -> None:
         """Hold the attempt, as one delivery of its task asks. The same delivery always makes the same claim."""
@@ -90,7 +91,7 @@ class Reporter:
             traceparent=task.traceparent,
             actor_kind=ACTOR_KIND,
             actor_id=self._executor_id,
-            occurred_at_ms=int(time.time() * 1000),
+            occurred_at_ms=self._clock.now_ms(),
         )
 
     async def _send(self, body: Record, meta: EventMeta) -> None:

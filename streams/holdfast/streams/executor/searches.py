@@ -6,12 +6,12 @@ once, because it would hold back all those behind it, and the fold asks again fo
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from holdfast.schemas.record import Message
 from holdfast.schemas.tasks import LookUpEffect
+from holdfast.streams.clock import Clock
 from holdfast.streams.executor.attempt import Delivery, Spawn
 from holdfast.streams.executor.limits import SEARCH_OPEN_S
 from holdfast.streams.executor.outcomes import Looked
@@ -36,11 +36,12 @@ class _Running:
 class Searches:
     """Makes searches when their time has come. `spawn` starts a coroutine whose failure ends the process."""
 
-    def __init__(self, search: Search, reporter: Reporter, *, slots: int, spawn: Spawn) -> None:
+    def __init__(self, search: Search, reporter: Reporter, *, slots: int, spawn: Spawn, clock: Clock) -> None:
         self._search = search
         self._reporter = reporter
         self._slots = asyncio.Semaphore(slots)
         self._spawn = spawn
+        self._clock = clock
         self._running: dict[tuple[str, int, int], _Running] = {}
 
     def take(self, message: Message[LookUpEffect], delivery: Delivery) -> None:
@@ -49,7 +50,7 @@ class Searches:
         key = task.effect_key, task.attempt, task.lookup
         known = self._running.get(key)
         if known is None:
-            wait_s = max(task.not_before_at_ms / 1000 - time.time(), 0.0)
+            wait_s = max(task.not_before_at_ms - self._clock.now_ms(), 0) / 1000
             known = self._running[key] = _Running(far_off=wait_s > SEARCH_OPEN_S)
             known.runner = self._spawn(self._run(message, key, wait_s))
         known.take(delivery)

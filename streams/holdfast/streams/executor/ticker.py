@@ -1,29 +1,38 @@
 """Time for all running attempts at once: timeouts, heartbeats and fencing by one ticker instead of timers per call."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 
+from holdfast.streams.clock import Clock
 from holdfast.streams.executor.attempt import Attempt, AttemptKey, Phase, Spawn
 from holdfast.streams.executor.limits import HEARTBEATS_PER_LEASE, TICK_S
 from holdfast.streams.executor.reports import Reporter
 
 
 class Ticker:
-    """Looks at every running attempt each tick. Limits are kept to within one tick."""
+    """Looks at every running attempt each tick. Limits are kept to within one tick, which is `tick_s` long."""
 
-    def __init__(self, running: Mapping[AttemptKey, Attempt], reporter: Reporter, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        running: Mapping[AttemptKey, Attempt],
+        reporter: Reporter,
+        spawn: Spawn,
+        clock: Clock,
+        tick_s: float = TICK_S,
+    ) -> None:
         self._running = running
         self._reporter = reporter
         self._spawn = spawn
+        self._clock = clock
+        self._tick_s = tick_s
         self._round: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._tick_s)
             if self._running:
-                self._tick(time.monotonic())
+                self._tick(self._clock.monotonic_s())
 
     def _tick(self, now: float) -> None:
         due = []

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from holdfast.schemas.record import Message
 from holdfast.schemas.tasks import LookUpEffect
+from holdfast.streams.clock import Clock
 from holdfast.streams.executor import outcomes
 from holdfast.streams.executor.outcomes import Failure, Looked
 from holdfast.streams.executor.threads import Threads
@@ -20,9 +20,10 @@ _log = logging.getLogger(__name__)
 class ToolSearches:
     """Searches with the lookups of tools. `threads` runs the sync ones."""
 
-    def __init__(self, registry: ToolRegistry, threads: Threads) -> None:
+    def __init__(self, registry: ToolRegistry, threads: Threads, clock: Clock) -> None:
         self._registry = registry
         self._threads = threads
+        self._clock = clock
 
     async def search(self, message: Message[LookUpEffect]) -> Looked:
         """What came of a search, an error included: it never raises, and takes no longer than the task allows."""
@@ -35,7 +36,7 @@ class ToolSearches:
         call = ToolCall(
             effect_key=task.effect_key,
             attempt=task.attempt,
-            deadline_at_ms=int(time.time() * 1000) + task.timeout_ms,
+            deadline_at_ms=self._clock.now_ms() + task.timeout_ms,
             tenant=message.meta.tenant,
             workflow_id=message.meta.workflow_id,
         )

@@ -7,11 +7,11 @@ A claim that is refused gives the slot back; the fold sends the task again once 
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from holdfast.schemas.record import Message
+from holdfast.streams.clock import Clock
 from holdfast.streams.executor import outcomes
 from holdfast.streams.executor.attempt import Attempt, AttemptKey, Delivery, Phase, Prepared, Spawn, Stop, Task
 from holdfast.streams.executor.calls import Calls
@@ -42,6 +42,7 @@ class Worker:
         *,
         executor_id: str,
         spawn: Spawn,
+        clock: Clock,
     ) -> None:
         self.running: dict[AttemptKey, Attempt] = {}
         self._finished = _Memory()
@@ -50,6 +51,7 @@ class Worker:
         self._reporter = reporter
         self._executor_id = executor_id
         self._spawn = spawn
+        self._clock = clock
         self._draining = False
         self._claiming = 0
         self._no_claims = asyncio.Event()
@@ -137,7 +139,7 @@ class Worker:
             self.on_end(attempt)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        started = time.monotonic()
+        started = self._clock.monotonic_s()
         prepared = self._prepare(attempt.message)
         if isinstance(prepared, Failure):
             outcome: Outcome | None = prepared
@@ -151,12 +153,12 @@ class Worker:
         if outcome is None:
             _log.error("%s#%d is not reported: %s", *attempt.key, attempt.stopped)
             return
-        await self._reporter.outcome(attempt, outcome, int((time.monotonic() - started) * 1000))
+        await self._reporter.outcome(attempt, outcome, int((self._clock.monotonic_s() - started) * 1000))
         attempt.finish_deliveries()
         self._finished.add(attempt.key)
 
     def _prepare(self, message: Message[Task]) -> Prepared | Failure:
-        if message.body.deadline_at_ms <= time.time() * 1000:
+        if message.body.deadline_at_ms <= self._clock.now_ms():
             return Failure(
                 error_class=outcomes.TIMEOUT,
                 error_message="the deadline had passed before an executor was free",
@@ -188,7 +190,7 @@ class Worker:
                 raise
         if attempt.stopped is None and self._draining:
             attempt.stopped = Stop.STOPPING
-        if attempt.stopped is None and time.monotonic() >= attempt.fence_at:
+        if attempt.stopped is None and self._clock.monotonic_s() >= attempt.fence_at:
             attempt.stopped = Stop.FENCED
         if attempt.stopped is None:
             return True
@@ -209,7 +211,7 @@ class Worker:
     async def _claim(self, attempt: Attempt, delivery: Delivery) -> None:
         self._claiming += 1
         self._no_claims.clear()
-        sent_at = time.monotonic()
+        sent_at = self._clock.monotonic_s()
         try:
             await self._reporter.claim(attempt, delivery)
             attempt.claimed(sent_at)
@@ -222,8 +224,8 @@ class Worker:
     async def _act(self, attempt: Attempt, prepared: Prepared) -> Outcome | None:
         """What came of the call; None if it was cancelled and must not be reported."""
         task = attempt.message.body
-        left_ms = min(task.timeout_ms, task.deadline_at_ms - time.time() * 1000)
-        attempt.enter(Phase.ACTING, time.monotonic() + left_ms / 1000)
+        left_ms = min(task.timeout_ms, task.deadline_at_ms - self._clock.now_ms())
+        attempt.enter(Phase.ACTING, self._clock.monotonic_s() + left_ms / 1000)
         try:
             outcome = await prepared.act()
         except asyncio.CancelledError:

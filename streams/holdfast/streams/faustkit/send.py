@@ -7,7 +7,7 @@ the orchestrator's CPU.
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
@@ -31,6 +31,13 @@ class Appended(NamedTuple):
 
     topic_partition: TopicPartition
     offset: int
+
+
+class Sender(Protocol):
+    """Whoever makes records durable."""
+
+    async def send_all(self, records: Sequence[Outgoing]) -> list[Appended]:
+        """Send, and wait for every acknowledgement: where each record is, in order."""
 
 
 class DurableSender:
