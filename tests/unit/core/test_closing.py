@@ -189,6 +189,17 @@ def test_undoing_may_need_a_persons_word() -> None:
     assert scenario.take().arguments == {"refund": "c-1"}
 
 
+def test_a_second_word_on_what_was_allowed_to_be_undone_leads_to_nothing() -> None:
+    scenario = both_done(roles=["lead"], retry={"max_attempts": 3})
+    scenario.cancel()
+    scenario.decide("approve")
+    task = scenario.take()
+    scenario.failure(task, retryable=True, outcome_unknown=True)
+    scenario.decide("approve", who="cyd")
+    assert only(scenario.last, e.InputRejected).code == "approval_not_open"
+    assert not scenario.tasks
+
+
 def test_a_person_who_is_asked_once_more_is_asked_another_question() -> None:
     scenario = both_done(roles=["lead"])
     scenario.cancel()

@@ -74,6 +74,8 @@ def _decide_approval(turn: Turn, body: req.DecideApproval) -> Rejection | None:
     if run is None or not body.approval_id:
         return reject("approval_not_open", approval_id=body.approval_id)
     approval = state.approvals[run.approval_id]
+    if approval.approved:  # the step goes on with the call that was allowed: it must not be asked for once more
+        return reject("approval_not_open", approval_id=body.approval_id)
     if body.action_hash != approval.action_hash:
         return reject("approval_hash_mismatch", expected=approval.action_hash, action_hash=body.action_hash)
     if body.decision not in ("approve", "reject"):
