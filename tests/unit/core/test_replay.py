@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from holdfast.schemas import events as e
 from holdfast.schemas import jsontext
+from holdfast.schemas import requests as req
 from holdfast.streams.core.replay import decisions, first_divergence
+from holdfast.streams.core.subscriptions import subscriptions
 from support.scenario import Scenario, define
 
 Steps = dict[str, Any]
@@ -29,6 +33,24 @@ def played() -> Scenario:
 
 def test_the_same_definition_goes_the_same_way() -> None:
     assert first_divergence(played().journal, define(STEPS)) is None
+
+
+@pytest.mark.parametrize("broadcast", [False, True])
+def test_a_published_event_is_read_back_as_one(broadcast: bool) -> None:
+    scenario = Scenario(define({"hear": HEAR}))
+    scenario.start({"n": 1})
+    ((subscription, _, _),) = subscriptions(scenario.state)
+    handed = req.DeliverEvent(
+        event_type="told",
+        correlation="",
+        payload=1,
+        subscription_id=subscription,
+        source_id="published-1",
+        broadcast=broadcast,
+    )
+    scenario.feed(handed, "handed-1")
+    assert scenario.state.status == "completed"
+    assert first_divergence(scenario.journal, scenario.definition) is None
 
 
 def test_a_definition_that_only_differs_where_nothing_happened_goes_the_same_way() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.schemas import events as e
+from holdfast.schemas import ids
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
 from holdfast.schemas.record import Message, Record
@@ -137,6 +138,19 @@ def _fork(event: e.WorkflowForked) -> Record:
     )
 
 
+def _received(event: e.EventReceived, _now_ms: int, state: WorkflowState | None) -> Record:
+    """A published event was handed to one wait; any other was sent to the workflow."""
+    of = (state.workflow_id, event.wait_id, state.started_at_ms) if state is not None and event.audience else None
+    return req.DeliverEvent(
+        event_type=event.event_type,
+        correlation=event.correlation,
+        payload=event.payload,
+        subscription_id=ids.subscription_id(*of) if of else "",
+        source_id=event.source_id if of else "",
+        broadcast=event.audience == "everyone",
+    )
+
+
 def _failure(event: e.ModelCallFailed | e.ToolCallFailed, now_ms: int, _state: WorkflowState | None) -> Record:
     return rep.ReportTaskFailure(
         effect_key=event.effect_key,
@@ -212,7 +226,7 @@ _CALL = ("effect_key", "attempt", "executor_id")
 # The first event of a decision that is listed here tells its input; events that only follow from others are not.
 _TELLS: Mapping[type[Record], Tell] = {
     e.WorkflowStarted: _start,
-    e.EventReceived: _same(req.DeliverEvent, "event_type", "correlation", "payload"),
+    e.EventReceived: _received,
     e.ApprovalDecided: _same(req.DecideApproval, "approval_id", "decision", "action_hash", "comment"),
     e.ModelCallCompleted: _same(
         rep.ReportModelResult,
