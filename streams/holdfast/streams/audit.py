@@ -19,6 +19,8 @@ from holdfast.schemas.record import Record
 from holdfast.schemas.topics import CHANGELOG, CORRELATOR_CHANGELOG, INBOX, JOURNAL, TASKS_MODEL, TASKS_TOOL, Topic
 from holdfast.streams.audit_letters import Letter, Letters, Place
 from holdfast.streams.core.correlator.entries import Subscription
+from holdfast.streams.core.pending import calls_owed
+from holdfast.streams.core.state import CallStatus, WorkflowState
 from holdfast.streams.core.subscriptions import subscriptions
 from holdfast.streams.correlator.reading import entries_of
 from holdfast.streams.reading import all_records
@@ -102,9 +104,11 @@ async def compare_topics(read: Read) -> Comparison:
         seen += 1
         if _folded(tail, record.key) != before:
             events += 1
-            intents.take(record.key, message.body)
+            intents.take(message.body)
             if record.key not in tail.cut_short:
-                letters.take_state(tail.rows[record.key].state)
+                state = tail.rows[record.key].state
+                intents.take_state(state)
+                letters.take_state(state)
             if isinstance(message.body, e.EventReceived) and message.body.audience == "first":
                 taken[message.body.event_type, message.body.correlation, message.body.source_id] += 1
     rows: dict[str, Row] = {}
@@ -137,7 +141,7 @@ async def compare_topics(read: Read) -> Comparison:
         ),
         decisions_cut_short=len(tail.cut_short),
         tasks_missing=tuple(sorted(intents.wanted - tasks)),
-        tasks_unexpected=tuple(sorted(tasks - intents.places.keys())),
+        tasks_unexpected=tuple(sorted(tasks - intents.ever)),
         letters_missing=letters.missing,
         letters_unexpected=letters.unexpected,
         starts_unanswered=letters.unanswered,
@@ -149,24 +153,23 @@ async def compare_topics(read: Read) -> Comparison:
 
 @dataclass(kw_only=True)
 class _Intents:
-    """What was asked for, and where, and the visits of steps that were cancelled."""
+    """What was asked for, and what was still wanted at the end of a decision: of that somebody must have been told."""
 
-    places: dict[Intent, tuple[bytes, str, int]] = field(default_factory=dict)
-    cancelled: set[tuple[bytes, str, int]] = field(default_factory=set)
+    ever: set[Intent] = field(default_factory=set)
+    wanted: set[Intent] = field(default_factory=set)
 
-    def take(self, key: bytes, event: Record) -> None:
-        """Note what a journal event says about calls."""
+    def take(self, event: Record) -> None:
+        """Note what a journal event asks for."""
         if isinstance(event, e.ModelCallRequested | e.ToolCallRequested):
-            self.places[event.effect_key, "call", event.attempt] = (key, event.step, event.visit)
+            self.ever.add((event.effect_key, "call", event.attempt))
         elif isinstance(event, e.ToolLookupRequested):
-            self.places[event.effect_key, "lookup", event.lookup] = (key, event.step, event.visit)
-        elif isinstance(event, e.StepCancelled):
-            self.cancelled.add((key, event.step, event.visit))
+            self.ever.add((event.effect_key, "lookup", event.lookup))
 
-    @property
-    def wanted(self) -> set[Intent]:
-        """Those that somebody must have been asked to make: what was given up at once may never have been sent."""
-        return {intent for intent, place in self.places.items() if place not in self.cancelled}
+    def take_state(self, state: WorkflowState) -> None:
+        """Note what a decision leaves behind. What it gave up again at once was never sent."""
+        for effect_key, number, status in calls_owed(state):
+            if status is not CallStatus.CLAIMED:
+                self.wanted.add((effect_key, "lookup" if status is CallStatus.SEARCHED else "call", number))
 
 
 def _folded(tail: Tail, key: bytes) -> int:
