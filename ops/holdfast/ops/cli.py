@@ -41,6 +41,7 @@ COMMANDS = (
     "dead_letters",
     "topics",
     "schemas",
+    "simulate",
     "chaos",
     "bench",
 )

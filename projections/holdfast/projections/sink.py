@@ -129,11 +129,19 @@ async def _run(config: SinkConfig) -> None:
 class Sink:
     """The loop between a consumer and ClickHouse. `write` stores a batch, or raises what Writer.write raises."""
 
-    def __init__(self, config: SinkConfig, consumer: Any, write: Callable[[Batch], Any], patience: Patience) -> None:
+    def __init__(
+        self,
+        config: SinkConfig,
+        consumer: Any,
+        write: Callable[[Batch], Any],
+        patience: Patience,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._consumer = consumer
         self._write = write
         self._patience = patience
+        self._monotonic_s = monotonic_s
         self._batch = Batch(config.topic_prefix)
         self._gathering_since = 0.0
         self._linger_s = LINGER_S
@@ -182,17 +190,17 @@ class Sink:
             consumer.resume(*consumer.paused())
         timeout_ms = BUSY_POLL_MS if self._insert or self._rebuild else IDLE_POLL_MS
         if self._batch.records:
-            left_s = self._gathering_since + self._linger_s - time.monotonic()
+            left_s = self._gathering_since + self._linger_s - self._monotonic_s()
             timeout_ms = min(timeout_ms, max(int(left_s * 1000), 1))
         found = await consumer.getmany(timeout_ms=timeout_ms, max_records=POLL_RECORDS)
         # Kept even while paused: a poll made only to stay alive can still return records.
         for records in found.values():
             if not self._batch.records:
-                self._gathering_since = time.monotonic()
+                self._gathering_since = self._monotonic_s()
             self._batch.add(records)
 
     def _due(self) -> bool:
-        waited_s = time.monotonic() - self._gathering_since
+        waited_s = self._monotonic_s() - self._gathering_since
         return self._batch.records > 0 and (self._batch.full or bool(self._rebuild) or waited_s >= self._linger_s)
 
     def _begin(self) -> None:
@@ -200,9 +208,9 @@ class Sink:
         self._insert = asyncio.create_task(self._store(batch))
 
     async def _store(self, batch: Batch) -> Batch:
-        began = time.monotonic()
+        began = self._monotonic_s()
         await self._patience.insist(lambda: self._write(batch))
-        spent_s = time.monotonic() - began
+        spent_s = self._monotonic_s() - began
         stretched_s = min(max(LINGER_S, LINGER_PER_INSERT * spent_s), LINGER_LIMIT_S)
         self._linger_s = stretched_s if batch.records >= BUSY_RECORDS else LINGER_S
         return batch

@@ -2,18 +2,26 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from holdfast.projections.batch import Batch, KafkaRecord, Rows, dead_letter_row
 from holdfast.projections.rows import Row
-from holdfast.projections.store import DataError, FatalError, Store
+from holdfast.projections.store import DataError, FatalError
 
 log = logging.getLogger(__name__)
+
+
+class Inserts(Protocol):
+    """The part of a store that is needed to write batches; it raises what a Store raises."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows into `database.table`; returns when they are kept."""
 
 
 class Writer:
     """Writes batches. Blocks; to be called by one thread at a time."""
 
-    def __init__(self, store: Store, database: str) -> None:
+    def __init__(self, store: Inserts, database: str) -> None:
         self._store = store
         self._database = database
 

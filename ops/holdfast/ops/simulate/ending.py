@@ -1,0 +1,107 @@
+"""What must hold once everything is quiet: nothing is lost, nothing is owed, and every copy says the same."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from holdfast.ops.simulate.broker import Broker, Record
+from holdfast.ops.simulate.executors import Tables
+from holdfast.ops.simulate.invariants import Broken, Checker, Shadow
+from holdfast.ops.simulate.models import ModelServer
+from holdfast.ops.simulate.target import Target
+from holdfast.projections.rows import EVENT_COLUMNS
+from holdfast.schemas import topics
+from holdfast.schemas.codec import decode
+from holdfast.streams.audit import compare_topics
+from holdfast.streams.core.compile import CompiledDefinition
+from holdfast.streams.core.replay import first_divergence
+
+_HASH, _KEY = EVENT_COLUMNS.index("hash"), [EVENT_COLUMNS.index(n) for n in ("tenant", "workflow_id", "sequence")]
+
+
+async def check_ending(
+    checker: Checker,
+    broker: Broker,
+    tables: Tables,
+    target: Target,
+    models: ModelServer,
+    definitions: Mapping[str, CompiledDefinition],
+) -> None:
+    """Look at everything once more. Raises Broken."""
+    for shadow in checker.shadows.values():
+        _finished(checker, shadow)
+        _replayed(checker, shadow, definitions)
+    _tables(checker, broker, tables)
+    _intended(checker, target, models)
+    await _audit(checker, broker)
+
+
+def _holds(checker: Checker, invariant: str, holds: bool, sentence: str) -> None:
+    checker.checks += 1
+    if not holds:
+        raise Broken(invariant, sentence)
+
+
+def _finished(checker: Checker, shadow: Shadow) -> None:
+    state = shadow.live
+    name = f"{state.workflow_id} is {state.status} at {', '.join(state.active) or 'no step'}"
+    _holds(checker, "I12", state.finished, f"{name}, and nothing brings it to its end")
+
+
+def _replayed(checker: Checker, shadow: Shadow, definitions: Mapping[str, CompiledDefinition]) -> None:
+    found = first_divergence(shadow.messages, definitions[shadow.live.definition_hash])
+    reason = f"{shadow.live.workflow_id} event {found.sequence}: {found.reason}" if found else ""
+    _holds(checker, "I6", found is None, f"decided over again, it goes another way: {reason}")
+
+
+def _tables(checker: Checker, broker: Broker, tables: Tables) -> None:
+    rows = {tuple(row[at] for at in _KEY): row[_HASH] for row in tables.rows.get("events", {}).values()}
+    for shadow in checker.shadows.values():
+        for message in shadow.messages:
+            meta = message.meta
+            found = rows.pop((meta.tenant, meta.workflow_id, meta.sequence), None)
+            same = found == meta.hash
+            _holds(checker, "I7", same, f"the table lacks event {meta.sequence} of {meta.workflow_id}, or has another")
+    _holds(checker, "I7", not rows, f"the table has {len(rows)} events that the journal has not")
+    refused = {
+        (record.partition, record.offset)
+        for record in broker.all_of(topics.RESULTS.name)
+        if decode(record.value).meta.type == "RequestRejected"
+    }
+    kept = {key[1:] for key in tables.rows.get("request_rejections", {})}
+    _holds(checker, "I7", refused == kept, "the table of refused requests is not what stands on `results`")
+    _holds(checker, "I7", not tables.rows.get("dead_letters"), "the sink found records that it could not read")
+
+
+def _intended(checker: Checker, target: Target, models: ModelServer) -> None:
+    intents = {
+        (key, attempt)
+        for shadow in checker.shadows.values()
+        for key, effects in shadow.effects.items()
+        for attempt in effects.attempts
+    }
+    for effect in target.effects:
+        known = (effect.effect_key, effect.attempt) in intents
+        _holds(checker, "I1", known, f"{effect.tool} acted for {effect.effect_key}, which nobody asked for")
+    for asked in models.asked:
+        _holds(checker, "I8", asked in intents, f"a model was paid for {asked}, which nobody asked for")
+
+
+async def _audit(checker: Checker, broker: Broker) -> None:
+    async def read(topic: topics.Topic) -> AsyncIterator[Record]:
+        for record in broker.all_of(topic.name):
+            yield record
+
+    found = await compare_topics(read)
+    checks: tuple[tuple[str, object, str], ...] = (
+        ("I6", found.rows_differ, "rows that are not what the journal folds to"),
+        ("I7", found.decisions_cut_short, "decisions that nobody completed"),
+        ("I12", found.tasks_missing, "intents without a task"),
+        ("I1", found.tasks_unexpected, "tasks without an intent"),
+        ("I12", found.letters_missing, "letters that were never sent"),
+        ("I13", found.letters_unexpected, "letters that nobody owed"),
+        ("I12", found.starts_unanswered, "children that were neither started nor refused"),
+        ("I13", found.events_doubled, "events that ended two waits"),
+        ("I13", found.subscriptions_missing, "open waits that the correlator does not know of"),
+        ("I13", set(found.subscriptions_unexpected) - checker.late_words, "waits that the correlator takes for open"),
+    )
+    for invariant, what, sentence in checks:
+        _holds(checker, invariant, not what, f"{sentence}: {what}")
