@@ -207,7 +207,15 @@ PROMOTED: Mapping[type[Record], Mapped] = {
         "duration_ms",
         payload=("response",),
     ),
-    events.ModelCallFailed: _mapped(*_TURN, *_ERROR, "executor_id", "http_status", "duration_ms", retry_at_ms="due_at"),
+    events.ModelCallFailed: _mapped(
+        *_TURN,
+        *_ERROR,
+        "executor_id",
+        "http_status",
+        "duration_ms",
+        retry_at_ms="due_at",
+        payload=("retry_after_ms",),
+    ),
     events.OutputRejected: _mapped(
         *_STEP,
         "turn",

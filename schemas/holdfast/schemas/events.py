@@ -146,6 +146,7 @@ class ModelCallFailed(Record):
     http_status: int
     retry_at_ms: int
     duration_ms: int
+    retry_after_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

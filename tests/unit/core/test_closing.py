@@ -225,6 +225,16 @@ def test_a_refusal_to_undo_and_silence_stop_the_workflow() -> None:
     assert silent.state.status == "blocked"
 
 
+def test_an_undoing_that_runs_out_of_time_says_what_nobody_knows() -> None:
+    scenario = both_done(tool="pay", timeout="5m")
+    scenario.cancel()
+    task = scenario.take()
+    scenario.claim(task, lease_ms=600_000)
+    scenario.now_ms += 300_000
+    scenario.fire_now()
+    assert "nobody knows whether pay took effect" in only(scenario.last, e.WorkflowBlocked).message
+
+
 def test_a_closing_workflow_takes_no_more_inputs_that_would_lead_it_on() -> None:
     scenario = both_done()
     scenario.cancel()

@@ -53,6 +53,21 @@ def test_a_published_event_is_read_back_as_one(broadcast: bool) -> None:
     assert first_divergence(scenario.journal, scenario.definition) is None
 
 
+def test_that_a_server_asked_to_wait_for_too_long_is_read_back() -> None:
+    scenario = Scenario(
+        define(
+            {
+                "think": {"kind": "agent", "instructions": "x", "retry": {"max_elapsed": "3s"}, "next": "end"},
+                "end": {"kind": "succeed"},
+            }
+        )
+    )
+    scenario.start({"n": 1})
+    scenario.failure(scenario.take(), "rate_limited", retryable=True, retry_after_ms=60_000)
+    assert scenario.state.status == "failed"
+    assert first_divergence(scenario.journal, scenario.definition) is None
+
+
 def test_a_definition_that_only_differs_where_nothing_happened_goes_the_same_way() -> None:
     more: Steps = {**STEPS, "pick": {**PICK, "default": "broken"}}
     assert first_divergence(played().journal, define(more)) is None

@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator, Mapping
 
 from holdfast.ops.simulate.broker import Broker, Record
 from holdfast.ops.simulate.executors import Tables
-from holdfast.ops.simulate.invariants import Broken, Checker, Shadow
+from holdfast.ops.simulate.invariants import ENDINGS, Broken, Checker, Shadow
 from holdfast.ops.simulate.models import ModelServer
 from holdfast.ops.simulate.target import Target
 from holdfast.projections.rows import EVENT_COLUMNS
+from holdfast.schemas import events as e
+from holdfast.schemas import results as res
 from holdfast.schemas import topics
 from holdfast.schemas.codec import decode
 from holdfast.streams.audit import compare_topics
+from holdfast.streams.consequences import REQUEST_TYPES
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.replay import first_divergence
 
@@ -30,6 +33,7 @@ async def check_ending(
         _finished(checker, shadow)
         _replayed(checker, shadow, definitions)
     _tables(checker, broker, tables)
+    _told(checker, broker)
     _intended(checker, target, models)
     await _audit(checker, broker)
 
@@ -69,6 +73,27 @@ def _tables(checker: Checker, broker: Broker, tables: Tables) -> None:
     kept = {key[1:] for key in tables.rows.get("request_rejections", {})}
     _holds(checker, "I7", refused == kept, "the table of refused requests is not what stands on `results`")
     _holds(checker, "I7", not tables.rows.get("dead_letters"), "the sink found records that it could not read")
+
+
+def _told(checker: Checker, broker: Broker) -> None:
+    """Everybody downstream has heard how workflows ended, what was refused, and what the status is."""
+    results = {decode(record.value).meta.event_id for record in broker.all_of(topics.RESULTS.name)}
+    refused = {
+        decoded.body.request_id
+        for record in broker.all_of(topics.RESULTS.name)
+        if isinstance((decoded := decode(record.value)).body, res.RequestRejected)
+    }
+    latest = {record.key: decode(record.value).body for record in broker.all_of(topics.STATUS.name)}
+    for shadow in checker.shadows.values():
+        name, said = shadow.live.workflow_id, latest.get(shadow.key)
+        same = isinstance(said, res.WorkflowStatus) and said.status == shadow.live.status
+        _holds(checker, "I12", same, f"the latest status of {name} is {said}")
+        for message in shadow.messages:
+            body, event_id = message.body, message.meta.event_id
+            if isinstance(body, ENDINGS):
+                _holds(checker, "I12", event_id in results, f"the end of {name} is not on `results`")
+            elif isinstance(body, e.InputRejected) and body.input_type in REQUEST_TYPES:
+                _holds(checker, "I12", body.input_id in refused, f"nobody heard that {body.input_id} was refused")
 
 
 def _intended(checker: Checker, target: Target, models: ModelServer) -> None:

@@ -250,6 +250,14 @@ class Checker:
         effects.retry_at_ms = message.body.retry_at_ms
         effects.unsure = effects.unsure or getattr(message.body, "outcome_unknown", False)
 
+    def _retried(self, shadow: Shadow, message: Message[Any], _before: WorkflowState | None, _at: str) -> None:
+        """Who has an undoing tried again that ended in doubt has decided that: a person, on record."""
+        state = shadow.live
+        undo = f"{state.tenant}/{state.workflow_id}/{message.body.step}~undo."
+        for key, effects in shadow.effects.items():
+            if key.startswith(undo):
+                effects.unsure = False
+
     def _unknown(self, shadow: Shadow, message: Message[Any], _before: WorkflowState | None, _at: str) -> None:
         shadow.effects[message.body.effect_key].unsure = True
 
@@ -285,6 +293,7 @@ _PREDICATES: Mapping[type[Body], _Predicate] = {
     e.ModelCallFailed: Checker._call_failed,
     e.ToolCallFailed: Checker._call_failed,
     e.ToolOutcomeUnknown: Checker._unknown,
+    e.StepRetried: Checker._retried,
     e.ApprovalDecided: Checker._approved,
     e.TimerFired: Checker._fired,
     e.EventReceived: Checker._received,

@@ -77,6 +77,10 @@ class SimulatedModelCalls:
     def __init__(self, server: ModelServer) -> None:
         self._server = server
 
+    def harmless(self, task: Task) -> bool:
+        """As the real one."""
+        return True
+
     def needs_grant(self, task: Task) -> bool:
         """As the real one."""
         return False

@@ -293,6 +293,7 @@ def _emit_failure(turn: Turn, run: StepRun, call: Call, failure: Failure, retry_
                 http_status=failure.http_status,
                 retry_at_ms=retry_at_ms,
                 duration_ms=failure.duration_ms,
+                retry_after_ms=failure.retry_after_ms,
             )
         )
         return

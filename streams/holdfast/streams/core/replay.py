@@ -159,7 +159,7 @@ def _failure(event: e.ModelCallFailed | e.ToolCallFailed, now_ms: int, _state: W
         error_class=event.error_class,
         error_message=event.error_message,
         http_status=getattr(event, "http_status", 0),
-        retry_after_ms=max(event.retry_at_ms - now_ms, 0),
+        retry_after_ms=getattr(event, "retry_after_ms", 0) or max(event.retry_at_ms - now_ms, 0),
         retryable=event.retry_at_ms > 0,
         outcome_unknown=getattr(event, "outcome_unknown", False),
         duration_ms=event.duration_ms,

@@ -7,6 +7,8 @@ from holdfast.streams.core.state import Call, CallStatus, StepRun
 from holdfast.streams.core.steps.kind import StepKind
 from holdfast.streams.core.turn import Turn
 
+_DOUBTFUL = frozenset({CallStatus.CLAIMED, CallStatus.UNKNOWN, CallStatus.SEARCHED})
+
 
 def _never_entered(_turn: Turn, run: StepRun) -> None:
     raise AssertionError(f"{run.step} is undone by closing the workflow, not by entering a step")
@@ -38,7 +40,9 @@ def _timed_out(turn: Turn, run: StepRun) -> None:
                 step=run.step, visit=run.visit, approval_id=run.approval_id, expires_at_ms=run.timeout_at_ms
             )
         )
-    closing.not_undone(turn, run, "timeout", "it was not undone within its time limit")
+    unsure = [call.tool for call in run.calls.values() if call.status in _DOUBTFUL and call.effect != "read"]
+    doubt = f", and nobody knows whether {unsure[0]} took effect" if unsure else ""
+    closing.not_undone(turn, run, "timeout", f"it was not undone within its time limit{doubt}")
 
 
 def _catch_up(turn: Turn, run: StepRun) -> None:
