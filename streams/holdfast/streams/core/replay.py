@@ -151,7 +151,7 @@ def _received(event: e.EventReceived, _now_ms: int, state: WorkflowState | None)
     )
 
 
-def _failure(event: e.ModelCallFailed | e.ToolCallFailed, now_ms: int, _state: WorkflowState | None) -> Record:
+def _failure(event: e.ModelCallFailed | e.ToolCallFailed, _now_ms: int, _state: WorkflowState | None) -> Record:
     return rep.ReportTaskFailure(
         effect_key=event.effect_key,
         attempt=event.attempt,
@@ -159,7 +159,7 @@ def _failure(event: e.ModelCallFailed | e.ToolCallFailed, now_ms: int, _state: W
         error_class=event.error_class,
         error_message=event.error_message,
         http_status=getattr(event, "http_status", 0),
-        retry_after_ms=getattr(event, "retry_after_ms", 0) or max(event.retry_at_ms - now_ms, 0),
+        retry_after_ms=getattr(event, "retry_after_ms", 0),
         retryable=event.retry_at_ms > 0,
         outcome_unknown=getattr(event, "outcome_unknown", False),
         duration_ms=event.duration_ms,
@@ -172,7 +172,7 @@ def _unknown(event: e.ToolOutcomeUnknown, _now_ms: int, state: WorkflowState | N
     return rep.ReportTaskFailure(
         effect_key=event.effect_key,
         attempt=event.attempt,
-        executor_id="",
+        executor_id=call.executor_id if call is not None else "",
         error_class="",
         error_message=event.error_message,
         http_status=0,
