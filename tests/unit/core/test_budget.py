@@ -8,6 +8,7 @@ from holdfast.schemas import events as e
 from holdfast.schemas import reports as rep
 from holdfast.schemas import requests as req
 from holdfast.streams.core.budget import EXHAUSTED, left
+from holdfast.streams.core.replay import first_divergence
 from support.scenario import Scenario, answer, define, only
 from support.town import Town
 
@@ -63,6 +64,19 @@ def test_another_attempt_is_paid_like_the_first_and_given_up_without_a_budget() 
     scenario.failure(scenario.take())
     assert only(scenario.last, e.ToolCallFailed).retry_at_ms == 0
     assert scenario.state.status == "failed"
+
+
+def test_a_call_of_which_no_trace_is_found_is_not_made_again_without_a_budget() -> None:
+    steps = {"file": {"kind": "tool", "tool": "post", "next": "end"}}
+    scenario = Scenario(define(steps, budget={"tool_calls": 1}))
+    scenario.start()
+    scenario.failure(scenario.take(), "timeout", outcome_unknown=True)
+    for _ in range(2):
+        search = scenario.take()
+        scenario.now_ms = max(scenario.now_ms, search.not_before_at_ms)
+        scenario.lookup(search, found=False)
+    assert only(scenario.last, e.StepFailed).error_class == "budget_exhausted"
+    assert not scenario.tasks
 
 
 def test_an_attempt_that_was_given_back_was_not_spent() -> None:
@@ -142,6 +156,15 @@ def test_what_a_child_was_granted_is_set_aside_and_what_it_did_not_spend_comes_b
     town.answer(town.take("look"), 1)
     assert town.state("w-1").spent == {"tool_calls": 2}, "the child's call, and its own that followed"
     assert left(town.state("w-1")) == {"tool_calls": 2}
+
+
+def test_what_was_granted_and_spent_is_read_back_from_the_journal() -> None:
+    town = parent({**CHILD, "budget": {"tool_calls": 3}}, tool_calls=4)
+    (child,) = town.state("w-1").children
+    town.answer(town.take("look"), 1)
+    for workflow_id in ("w-1", child):
+        definition = town.definitions[town.state(workflow_id).definition_hash]
+        assert first_divergence(town.messages[workflow_id], definition) is None
 
 
 def test_a_child_without_a_share_may_spend_all_that_is_left() -> None:

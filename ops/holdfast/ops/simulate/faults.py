@@ -60,6 +60,10 @@ class Plan:
     rates: Mapping[str, float] = field(default_factory=dict)
     acts: float = 1.0
     """How busy operators are, from 0."""
+    workers: int = 1
+    """How many orchestrators there are."""
+    executors: int = 1
+    """How many tool executors there are."""
 
     @classmethod
     def of(cls, seed: int) -> "Plan":
@@ -76,6 +80,8 @@ class Plan:
             steps=rng.randint(2, 9),
             rates=rates,
             acts=rng.choice((0.0, 0.5, 1.0)),
+            workers=rng.choice((1, 2)),
+            executors=rng.choice((1, 2)),
         )
 
 

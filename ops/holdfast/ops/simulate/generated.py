@@ -72,6 +72,7 @@ def _definition(rng: random.Random, name: str, size: int, children: tuple[Compil
             "on_idle": rng.choice(("fail", "compensate", "escalate")),
             "settle": draft.seconds(1, 20),
             "max_steps": 60,
+            "budget": {limit: rng.randint(2, 12) for limit in ("model_calls", "tool_calls") if draft.often(0.25)},
             "start": start,
             "steps": draft.steps,
             "events": events,

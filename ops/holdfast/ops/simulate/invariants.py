@@ -66,6 +66,7 @@ class Shadow:
     effects: dict[str, Effects] = field(default_factory=dict)
     approved: dict[str, str] = field(default_factory=dict)
     children: Counter[str] = field(default_factory=Counter)
+    allowed_beyond: int = 0
 
     @property
     def live(self) -> WorkflowState:
@@ -211,10 +212,19 @@ class Checker:
         assert before is not None
         undoing = before.active[body.step].kind == UNDO
         self._holds("I11", before.closing is None or undoing, f"{at}: it is on its way to its end")
+        self._budget(shadow, at)
         if isinstance(body, e.ToolCallRequested):
             sure = body.effect in REPEATABLE or not effects.unsure
             self._holds("I1", sure, f"{at}: nobody knows what the last attempt of this {body.effect} call did")
             self._approval(shadow, body, at)
+
+    def _budget(self, shadow: Shadow, at: str) -> None:
+        """Calls count as they are asked for, so their number never goes over a limit."""
+        state = shadow.live
+        for limit in ("model_calls", "tool_calls"):
+            if limit in state.budget:
+                spent, most = state.spent.get(limit, 0), state.budget[limit] + shadow.allowed_beyond
+                self._holds("I9", spent <= most, f"{at}: {spent} of {most} {limit} are spent")
 
     def _approval(self, shadow: Shadow, body: e.ToolCallRequested, at: str) -> None:
         if body.approval_id:
@@ -237,6 +247,8 @@ class Checker:
     def _resolved(self, shadow: Shadow, message: Message[Any], before: WorkflowState | None, at: str) -> None:
         if message.body.outcome == "done":
             self._outcome(shadow, message, before, at)
+        elif message.body.outcome == "retry":
+            shadow.allowed_beyond += 1  # a person has it made again, on record, whatever it costs
         shadow.effects[message.body.effect_key].unsure = False
 
     def _looked_up(self, shadow: Shadow, message: Message[Any], before: WorkflowState | None, at: str) -> None:

@@ -31,5 +31,9 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, acts=0.0)
     for kind in plan.rates:
         yield replace(plan, rates={other: rate for other, rate in plan.rates.items() if other != kind})
+    if plan.workers > 1:
+        yield replace(plan, workers=1)
+    if plan.executors > 1:
+        yield replace(plan, executors=1)
     if plan.steps > 1:
         yield replace(plan, steps=plan.steps - 1)

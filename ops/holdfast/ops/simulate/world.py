@@ -91,8 +91,8 @@ class World:
         groups = {name: Group(self.broker, name, self.faults) for name in ("orchestrator", "tool", "model", "sink")}
         self.groups = groups
         self._makers: dict[str, Callable[[str, int], Any]] = {
-            **{f"orchestrator-{n}": self._orchestrator for n in (1, 2)},
-            **{f"tools-{n}": self._tools for n in (1, 2)},
+            **{f"orchestrator-{n + 1}": self._orchestrator for n in range(plan.workers)},
+            **{f"tools-{n + 1}": self._tools for n in range(plan.executors)},
             "models-1": self._model,
             "sink-1": self._sink,
         }

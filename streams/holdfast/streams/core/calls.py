@@ -278,6 +278,11 @@ def attempt_failed(turn: Turn, run: StepRun, call: Call, failure: Failure) -> bo
     return not again
 
 
+def not_made_again(turn: Turn, run: StepRun, call: Call, error_class: str, message: str) -> None:
+    """Record that a call which is known to have had no effect is given up."""
+    _emit_failure(turn, run, call, Failure(error_class=error_class, message=message), retry_at_ms=0)
+
+
 def _emit_failure(turn: Turn, run: StepRun, call: Call, failure: Failure, retry_at_ms: int) -> None:
     if call.kind is CallKind.MODEL:
         turn.emit(

@@ -121,6 +121,7 @@ def _start(event: e.WorkflowStarted, _now_ms: int, _state: WorkflowState | None)
         depth=event.depth,
         start_step=event.start_step,
         deadline_limit_at_ms=event.deadline_at_ms if event.parent_id else 0,
+        budget=event.budget if event.parent_id else None,
     )
 
 
@@ -251,7 +252,7 @@ _TELLS: Mapping[type[Record], Tell] = {
     e.TimerFired: _same(rep.FireTimer, "timer_id", "due_at_ms"),
     e.ChildEnded: _same(
         rep.ReportChildEnded,
-        *("step", "visit", "index", "child_id", "outcome", "output", "error_class", "error_message"),
+        *("step", "visit", "index", "child_id", "outcome", "output", "error_class", "error_message", "spent"),
     ),
     e.WorkflowPaused: _same(req.PauseWorkflow, "reason"),
     e.WorkflowResumed: _resumed,

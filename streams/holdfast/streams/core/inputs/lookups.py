@@ -7,7 +7,8 @@ from holdfast.schemas import reports as rep
 from holdfast.schemas.record import Record
 from holdfast.streams.core import closing, compensations
 from holdfast.streams.core.appliers.compensations import KIND as UNDO
-from holdfast.streams.core.calls import attempt_again, leave_to_a_person, search
+from holdfast.streams.core.budget import EXHAUSTED, shortage
+from holdfast.streams.core.calls import attempt_again, leave_to_a_person, not_made_again, search
 from holdfast.streams.core.flow import react
 from holdfast.streams.core.inputs.common import Handler
 from holdfast.streams.core.rejections import Rejection, reject
@@ -48,6 +49,10 @@ def _lookup(turn: Turn, body: rep.ReportLookup) -> Rejection | None:
     elif body.lookup < SEARCHES_MIN:
         lag_ms = turn.definition.definition.tools[call.tool].visibility_lag_ms
         search(turn, run, call, lookup=body.lookup + 1, due_at_ms=turn.now_ms + lag_ms)
+    elif run.kind != UNDO and turn.state.closing is None and (reason := shortage(turn.state, call.kind)):
+        not_made_again(turn, run, call, EXHAUSTED, reason)
+        compensations.never_happened(turn, call, EXHAUSTED)
+        react(turn, run.step, lambda kind: kind.call_failed, call, EXHAUSTED, reason)
     elif turn.state.closing is None or run.kind == UNDO:
         attempt_again(turn, run, call)
     else:
