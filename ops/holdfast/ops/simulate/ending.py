@@ -94,13 +94,13 @@ def _told(checker: Checker, broker: Broker) -> None:
     for shadow in checker.shadows.values():
         name, status = shadow.live.workflow_id, shadow.live.status.value
         # Not that it is the latest: the late word of a worker that has lost its partition may come behind it.
-        _holds(checker, "I12", (shadow.key, status) in statuses, f"that {name} is {status} is not on `status`")
+        _holds(checker, "I15", (shadow.key, status) in statuses, f"that {name} is {status} is not on `status`")
         for message in shadow.messages:
             body, event_id = message.body, message.meta.event_id
             if isinstance(body, ENDINGS):
-                _holds(checker, "I12", event_id in results, f"the end of {name} is not on `results`")
+                _holds(checker, "I15", event_id in results, f"the end of {name} is not on `results`")
             elif isinstance(body, e.InputRejected) and body.input_type in REQUEST_TYPES:
-                _holds(checker, "I12", body.input_id in refused, f"nobody heard that {body.input_id} was refused")
+                _holds(checker, "I15", body.input_id in refused, f"nobody heard that {body.input_id} was refused")
 
 
 def _intended(checker: Checker, target: Target, models: ModelServer) -> None:
@@ -142,9 +142,9 @@ async def _audit(checker: Checker, broker: Broker) -> None:
         ("I7", found.decisions_cut_short, "decisions that nobody completed"),
         ("I12", found.tasks_missing, "intents without a task"),
         ("I1", found.tasks_unexpected, "tasks without an intent"),
-        ("I12", found.letters_missing, "letters that were never sent"),
-        ("I13", found.letters_unexpected, "letters that nobody owed"),
-        ("I12", found.starts_unanswered, "children that were neither started nor refused"),
+        ("I14", found.letters_missing, "letters that were never sent"),
+        ("I14", found.letters_unexpected, "letters that nobody owed"),
+        ("I14", found.starts_unanswered, "children that were neither started nor refused"),
         ("I13", found.events_doubled, "events that ended two waits"),
         ("I13", found.subscriptions_missing, "open waits that the correlator does not know of"),
         (

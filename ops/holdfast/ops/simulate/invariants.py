@@ -1,7 +1,7 @@
 """What must hold after every step, checked as records are appended and effects happen.
 
 A journal event is folded once more, from zero, in a shadow of its workflow; every predicate looks at that shadow, the
-event and what came before. The names I1 to I13 are those of the design and of ARCHITECTURE.md.
+event and what came before. The names I1 to I15 are those of the design and of ARCHITECTURE.md.
 """
 
 from collections import Counter
@@ -287,7 +287,7 @@ class Checker:
     def _child_ended(self, shadow: Shadow, message: Message[Any], _before: WorkflowState | None, at: str) -> None:
         shadow.children[message.body.child_id] += 1
         once = shadow.children[message.body.child_id] == 1
-        self._holds("I13", once, f"{at}: the end of {message.body.child_id} arrived twice")
+        self._holds("I14", once, f"{at}: the end of {message.body.child_id} arrived twice")
 
     def _bug(self, _shadow: Shadow, message: Message[Any], _before: WorkflowState | None, at: str) -> None:
         fine = message.body.code not in BUGS
