@@ -258,6 +258,17 @@ def test_an_undoing_call_of_which_nobody_knows_the_outcome_is_for_a_person() -> 
     assert scenario.state.status == "cancelled"
 
 
+def test_a_person_settles_an_undoing_call_whose_traces_cannot_be_searched_for() -> None:
+    scenario = both_done(tool="post")
+    scenario.cancel()
+    undo = scenario.take()
+    scenario.failure(undo, "timeout", outcome_unknown=True)
+    scenario.lookup(scenario.take(), found=False, error_class="unavailable")
+    assert scenario.state.status == "blocked"
+    scenario.resolve(undo.effect_key, "done")
+    assert only(scenario.last, e.CompensationEnded).outcome == "completed"
+
+
 def test_how_to_undo_an_effect_may_turn_out_to_be_unknown() -> None:
     scenario = two_acts()
     scenario.tool_result(scenario.take(), {"no_id": True})

@@ -317,7 +317,7 @@ def test_a_search_for_an_earlier_attempt_says_nothing_about_a_later_one() -> Non
 
 
 def test_a_search_that_is_lost_is_asked_for_again_and_one_that_fails_goes_to_a_person() -> None:
-    scenario, _key = unknown("post")
+    scenario, key = unknown("post")
     first = scenario.take()
     scenario.fire()
     second = scenario.take()
@@ -325,6 +325,8 @@ def test_a_search_that_is_lost_is_asked_for_again_and_one_that_fails_goes_to_a_p
     assert refusal(scenario.lookup(first, found=True)) == "attempt_not_current"
     scenario.lookup(second, found=False, error_class="unavailable")
     assert scenario.state.status == "blocked"
+    scenario.resolve(key, "done", "posted")
+    assert scenario.state.outputs["go"] == "posted"
 
 
 def test_a_claimed_call_is_given_up_at_its_time_limit_however_often_its_lease_is_extended() -> None:

@@ -23,7 +23,7 @@ from holdfast.schemas.keys import key_of
 from holdfast.schemas.record import EventMeta, Message, Record
 from holdfast.streams.core.appliers.calls import unknown_calls
 from holdfast.streams.core.compile import CompiledDefinition
-from holdfast.streams.core.state import Undo, WorkflowState
+from holdfast.streams.core.state import CallStatus, Undo, WorkflowState
 
 TENANT = "acme"
 PATIENCE = 8
@@ -141,7 +141,8 @@ class People:
             self._later(0.0, req.TerminateWorkflow(reason="no way out"), state.workflow_id, ("person", "ops"))
             return
         body: Record
-        if calls := unknown_calls(state):
+        searched = [c for run in state.active.values() for c in run.calls.values() if c.status is CallStatus.SEARCHED]
+        if calls := unknown_calls(state) or (searched if state.closing is not None else []):
             outcomes = ("done", "not_done") if state.closing is not None else ("done", "not_done", "retry")
             body = req.ResolveCall(
                 effect_key=calls[0].effect_key, outcome=rng.choice(outcomes), result=rng.randint(0, 9), reason="seen"

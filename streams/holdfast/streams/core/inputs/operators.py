@@ -146,9 +146,11 @@ def _resolve(turn: Turn, body: req.ResolveCall) -> Rejection | None:
 
 
 def _unknown_call(state: WorkflowState, effect_key: str) -> tuple[StepRun, Call] | None:
+    # Nobody searches while a workflow is held, and what stopped it may be a search that failed.
+    unknown = (CallStatus.UNKNOWN, CallStatus.SEARCHED) if state.held else (CallStatus.UNKNOWN,)
     for run in state.active.values():
         call = run.calls.get(effect_key)
-        if call is not None and call.status is CallStatus.UNKNOWN:
+        if call is not None and call.status in unknown:
             return run, call
     return None
 
