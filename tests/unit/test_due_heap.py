@@ -12,6 +12,16 @@ def taken(heap: DueHeap, now_ms: int, partitions: tuple[int, ...] = (0,)) -> lis
     return [key for _, key, _ in heap.take_due(now_ms, partitions)]
 
 
+def test_a_firing_that_changed_nothing_but_the_row_is_not_sent_again_at_once() -> None:
+    """The fold was told, and its row says that it is not time yet by the broker's clock."""
+    heap = DueHeap(HORIZON_MS)
+    heap.set(0, b"a", 100, now_ms=0)
+    assert taken(heap, 100) == [b"a"]
+    heap.set(0, b"a", 100, now_ms=101)
+    assert taken(heap, 101) == []
+    assert taken(heap, 100 + CHECK_AGAIN_MS) == [b"a"]
+
+
 def test_a_timer_is_taken_when_it_is_due_and_not_before() -> None:
     heap = DueHeap(HORIZON_MS)
     heap.set(0, b"a", 100, now_ms=0)

@@ -33,6 +33,8 @@ class DueHeap:
         if not due_ms or due_ms > now_ms + self._horizon_ms:
             self._due.pop(key, None)
             return False
+        if self._due.get(key) == due_ms and key in self._queued:
+            return False  # nothing new: a firing that changed nothing but the row is sent again after a while
         self._due[key] = due_ms
         if self._queued.get(key, due_ms + 1) <= due_ms:
             return False  # an earlier look at this workflow is queued and will find the new time

@@ -100,9 +100,13 @@ def firing_of_workflows(topic_prefix: str) -> Firing:
 
 
 def firing_meta(name: str, tenant: str, workflow_id: str, key: bytes, due_ms: int, now_ms: int) -> EventMeta:
-    """The meta of a record that says that the row under a key is due."""
+    """The meta of a record that says that the row under a key is due.
+
+    Each time that it is said is a word of its own: more than one timer may be due at a time, and what a workflow that
+    is held does not act on must be said again once it goes on.
+    """
     return EventMeta(
-        event_id=ids.derived_id(name, key.decode(), due_ms),
+        event_id=ids.derived_id(name, key.decode(), due_ms, now_ms),
         type=name,
         tenant=tenant,
         workflow_id=workflow_id,
