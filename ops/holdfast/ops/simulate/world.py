@@ -22,10 +22,12 @@ from holdfast.ops.simulate.workers import Library, OrchestratorProcess
 from holdfast.projections.batch import TOPIC_NAMES
 from holdfast.schemas import topics
 from holdfast.streams.executor.calls import Calls
+from holdfast.streams.executor.item_calls import ItemCalls
 from holdfast.streams.executor.searches import Search
 from holdfast.streams.executor.threads import Threads
 from holdfast.streams.executor.tool_calls import ToolCalls
 from holdfast.streams.executor.tool_searches import ToolSearches
+from holdfast.tools.content import ContentStore
 
 PARTITIONS = 2
 TROUBLE_S = 60.0
@@ -35,6 +37,7 @@ LIMIT_S = 1_500.0
 QUIET_LOOKS = 4
 LOOK_EVERY_S = 1.0
 _INPUTS = (topics.INBOX.name, topics.REQUESTS.name, topics.CORRELATIONS.name)
+_NO_ITEMS = ItemCalls(ContentStore("memory:///"))  # no generated map is over content: its calls run in real threads
 _READ = PARTITIONS * (len(_INPUTS) + len(TOPIC_NAMES))
 RESTART_S = (0.3, 6.0)
 SUSPENSION_S = (0.5, 25.0)
@@ -245,7 +248,7 @@ class World:
             name,
             life,
             self.groups["tool"],
-            ToolCalls(REGISTRY, threads),
+            ToolCalls(REGISTRY, threads, _NO_ITEMS),
             lambda process: ToolSearches(REGISTRY, threads, process).search,
         )
 
