@@ -1,6 +1,7 @@
 """One run: everything put together, driven to its end, and looked at."""
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -271,11 +272,16 @@ class World:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the parts log to themselves: it belongs to processes that are made to fail."""
+    """Keep what the parts log to themselves: it belongs to processes that are made to fail.
+
+    So do coroutines that nobody awaits: a process that ends itself before an append never makes it.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
     finally:
         logging.disable(before)
 
