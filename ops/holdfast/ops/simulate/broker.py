@@ -1,7 +1,7 @@
 """A broker as far as it matters: logs of bytes with the broker's own time, committed offsets, and groups."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -41,7 +41,7 @@ class Broker:
         self._watch = watch
         self._logs: dict[TopicPartition, list[Record]] = {}
         self._readers: dict[TopicPartition, list[asyncio.Future[None]]] = {}
-        self.committed: dict[str, dict[TopicPartition, int]] = {}
+        self.committed: dict[str, dict[TopicPartition, tuple[int, str]]] = {}
 
     def now_ms(self) -> int:
         """The broker's time."""
@@ -75,7 +75,7 @@ class Broker:
 
     def position(self, group: str, place: TopicPartition) -> int:
         """Where a group has to go on."""
-        return self.committed.get(group, {}).get(place, 0)
+        return self.committed.get(group, {}).get(place, (0, ""))[0]
 
 
 class Member(Protocol):
@@ -126,8 +126,8 @@ class Group:
         """True for a member that knows of the last rebalance."""
         return self._members.get(member.name) is member and generation == self.generation
 
-    def commit(self, member: Member, generation: int, offsets: dict[TopicPartition, int]) -> bool:
-        """Keep offsets; False if the member has missed a rebalance."""
+    def commit(self, member: Member, generation: int, offsets: Mapping[TopicPartition, tuple[int, str]]) -> bool:
+        """Keep offsets with their notes; False if the member has missed a rebalance."""
         if not self.has(member, generation):
             return False
         self._broker.committed.setdefault(self.name, {}).update(offsets)

@@ -1,12 +1,13 @@
 """What stands in for Kafka clients: sends that are acknowledged late or never, and consumers of a group."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
+from aiokafka.structs import OffsetAndMetadata
 
 from holdfast.ops.simulate.broker import Broker, Group, Record, places
 from holdfast.ops.simulate.processes import Process
@@ -143,10 +144,15 @@ class Producer:
         self._wire = Wire(process, "executor")
 
     async def send(
-        self, topic: str, value: bytes, key: bytes | None = None, headers: Headers | None = None
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Headers | None = None,
     ) -> Awaitable[Any]:
         """Hand a record over; the result ends with its acknowledgement."""
-        return self._wire.send([Outgoing(topic, None, key, value, headers)])
+        return self._wire.send([Outgoing(topic, partition, key, value, headers)])
 
     async def send_and_wait(
         self, topic: str, value: bytes, key: bytes | None = None, headers: Headers | None = None
@@ -173,10 +179,37 @@ class Consumer:
         self._paused: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
         self._changed: asyncio.Future[None] = self._broker.loop.create_future()
-        self.on_prepare: Callable[[list[TopicPartition]], Awaitable[None]] | None = None
+        self.on_prepare: Callable[[list[TopicPartition]], Coroutine[Any, Any, None]] | None = None
+        self.on_assigned: Callable[[list[TopicPartition]], Coroutine[Any, Any, None]] | None = None
+        self._coordinator = self  # executors ask the client's own for what it knows of the group
         if group is None:
             self._assignment = places(names, range(self._broker.partitions))
             self._positions = {place: len(self._broker.log(*place)) for place in self._assignment}
+
+    @property
+    def generation(self) -> int:
+        """That of the last rebalance that this member knows of."""
+        return self._generation
+
+    async def fetch_committed_offsets(self, which: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What the group has committed, with its notes."""
+        assert self._group is not None
+        await asyncio.sleep(self._random.uniform(*LATENCY_S))
+        kept = self._broker.committed.get(self._group.name, {})
+        return {place: OffsetAndMetadata(*kept[place]) for place in which if place in kept}
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """All of them."""
+        del topic
+        return set(range(self._broker.partitions))
+
+    def highwater(self, place: TopicPartition) -> int:
+        """The end of a partition."""
+        return len(self._broker.log(*place))
+
+    async def position(self, place: TopicPartition) -> int:
+        """How far a partition was read."""
+        return self._positions[place]
 
     def assignment(self) -> set[TopicPartition]:
         """The partitions that it has."""
@@ -228,13 +261,14 @@ class Consumer:
                 break
         return found
 
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int | tuple[int, str]]) -> None:
         """Commit offsets. Raises CommitFailedError if a rebalance was missed."""
         await asyncio.sleep(self._random.uniform(*LATENCY_S))
         assert self._group is not None
         if self._process.faults.happens("commit lost"):
             return
-        if not self._group.commit(self._process, self._generation, offsets):
+        noted = {place: at if isinstance(at, tuple) else (at, "") for place, at in offsets.items()}
+        if not self._group.commit(self._process, self._generation, noted):
             raise CommitFailedError
 
     def prepare(self, joined: Callable[[], None]) -> None:
@@ -258,3 +292,5 @@ class Consumer:
         changed, self._changed = self._changed, self._broker.loop.create_future()
         if not changed.done():
             changed.set_result(None)
+        if self.on_assigned is not None and self._process.alive:
+            self._process.spawn(self.on_assigned(list(self._assignment)))

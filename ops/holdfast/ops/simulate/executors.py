@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from holdfast.ops.simulate.broker import Broker, Group
 from holdfast.ops.simulate.clients import LATENCY_S, Consumer, Producer
 from holdfast.ops.simulate.faults import Faults
@@ -24,6 +22,7 @@ from holdfast.streams.executor.serving import Serving
 TICK_S = 0.5
 COMMIT_EVERY_S = 1.0
 GRACE_MS = 3_000
+NEWS = (topics.GRANTS.name, topics.CONTROLS.name, topics.QUEUES.name)
 BOOTSTRAP = "simulated:9092"
 
 
@@ -88,7 +87,7 @@ class ExecutorProcess(MemberProcess):
             config,
             calls,
             producer=Producer(self),
-            freed=asyncio.Event(),
+            news=Consumer(self, NEWS, None, patient=True),
             search=search(self) if search is not None else None,
             replaced=_nobody_else,
             spawn=self.spawn,
@@ -96,17 +95,18 @@ class ExecutorProcess(MemberProcess):
             tick_s=TICK_S,
             commit_every_s=COMMIT_EVERY_S,
         )
-        self.consumer.on_prepare = self._let_go
+        self._serving.intake.consumer = self.consumer
+        self.consumer.on_prepare = self._serving.intake.on_partitions_revoked
+        self.consumer.on_assigned = self._serving.intake.on_partitions_assigned
 
     def start(self) -> None:
         """Hear of grants, and join the group."""
         self.tell(f"{self.name} starts")
-        grants = Consumer(self, [topics.GRANTS.name], None, patient=True)
-        self.spawn(self._run(grants))
+        self.spawn(self._run())
         self.group.join(self)
 
-    async def _run(self, grants: Consumer) -> None:
-        await self._serving.run(grants, self.consumer, self._stopping)
+    async def _run(self) -> None:
+        await self._serving.run(self._stopping)
         self.tell(f"{self.name} has stopped in order")
         self.group.leave(self)
         self.kill("is gone")
@@ -115,9 +115,6 @@ class ExecutorProcess(MemberProcess):
         """Ask it to stop, as SIGTERM does."""
         self.tell(f"{self.name} is asked to stop")
         self._stopping.set()
-
-    async def _let_go(self, places: list[TopicPartition]) -> None:
-        await self._serving.intake.on_partitions_revoked(places)
 
 
 async def _nobody_else(consumer: Any) -> bool:

@@ -13,6 +13,7 @@ from holdfast.streams.executor import outcomes
 from holdfast.streams.executor.attempt import Prepared, Stop, Task
 from holdfast.streams.executor.config import ModelEndpoint
 from holdfast.streams.executor.model_answers import read_answer
+from holdfast.streams.executor.model_calls import ModelCalls
 from holdfast.streams.executor.outcomes import Failure, Outcome
 
 ANSWER_S = (0.05, 1.5)
@@ -69,6 +70,7 @@ class ModelServer:
 class SimulatedModelCalls:
     """The model class of executors."""
 
+    task_class = ModelCalls.task_class
     topic = topics.TASKS_MODEL
     record = RunModelCall
     group = "executor-model"
@@ -76,6 +78,9 @@ class SimulatedModelCalls:
 
     def __init__(self, server: ModelServer) -> None:
         self._server = server
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        """Nothing is ever abandoned."""
 
     def harmless(self, task: Task) -> bool:
         """As the real one."""

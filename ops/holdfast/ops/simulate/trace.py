@@ -10,7 +10,7 @@ from holdfast.schemas.record import Record as Body
 SHOWN = frozenset(
     topic.name
     for topic in topics.TOPICS
-    if topic not in (topics.CHANGELOG, topics.CORRELATOR_CHANGELOG, topics.STATUS, topics.DEFINITIONS)
+    if topic not in (topics.CHANGELOG, topics.CORRELATOR_CHANGELOG, topics.STATUS, topics.DEFINITIONS, topics.QUEUES)
 )
 VALUE_LENGTH = 60
 _DULL = frozenset(

@@ -271,4 +271,5 @@ class OrchestratorProcess(Process):
 
     def _commit(self) -> None:
         if self._acked and not self.faults.happens("commit lost"):
-            self._group.commit(self, self._place.generation, dict(self._acked))
+            offsets = {place: (offset, "") for place, offset in self._acked.items()}
+            self._group.commit(self, self._place.generation, offsets)

@@ -244,7 +244,7 @@ class World:
         )  # fmt: skip
 
     def _tools(self, name: str, life: int) -> ExecutorProcess:
-        threads = Threads(lambda: None)
+        threads = Threads()
         return self._executor(
             name,
             life,

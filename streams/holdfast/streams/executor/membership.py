@@ -62,7 +62,9 @@ class Membership:
         """An executor of the class has spoken, maybe this one."""
         limited = report.limited if isinstance(report.limited, dict) else {}
         counts = {scope: count for scope, count in limited.items() if isinstance(count, int)}
-        self._peers.heard(report.executor_id, report.generation, counts, stopped=report.stopped, now_ms=self._dispatcher.now_ms())
+        self._peers.heard(
+            report.executor_id, report.generation, counts, stopped=report.stopped, now_ms=self._dispatcher.now_ms()
+        )
         self._update()
 
     def _update(self) -> None:
@@ -90,7 +92,9 @@ class Membership:
         await self._report(stopped=True)
 
     async def _report(self, *, stopped: bool) -> None:
-        queues: list[Json] = [] if stopped else [asdict(queue) for queue in self._dispatcher.schedule.reports(self._dispatcher.now_ms())]
+        queues: list[Json] = (
+            [] if stopped else [asdict(queue) for queue in self._dispatcher.schedule.reports(self._dispatcher.now_ms())]
+        )
         body = QueuesReported(
             executor_id=self._executor_id,
             task_class=self._task_class,
