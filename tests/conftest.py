@@ -1,6 +1,7 @@
 """Fixtures for every tier: one real broker for each process of a run, and topics of its own for each test that asks."""
 
 import asyncio
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,13 @@ from pathlib import Path
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also in a run that a shell has put into the background: what it ignores, every child would."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SLOW_TIERS = frozenset({"integration", "e2e"})
 
