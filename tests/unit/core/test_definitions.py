@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from holdfast.schemas.durations import duration_text, parse_duration_ms
 from holdfast.streams.core.definition import Definition
 from holdfast.streams.core.expressions import ExpressionError, compile_expression, compile_template
+from holdfast.streams.core.model import Model
 from holdfast.streams.definition_file import InvalidFile, parse_definition
 from support.scenario import TOOLS, manifest
 
@@ -183,3 +185,16 @@ def test_an_expression_has_an_iteration_budget() -> None:
     source = f"{nested}.map(a, {nested}.map(b, {nested}.map(c, {nested}.map(d, {nested}.map(e, a)))))"
     with pytest.raises(ExpressionError):
         compile_expression(source)({**SCOPE, "input": {"l": list(range(60))}})  # type: ignore[dict-item]
+
+
+def every_model(model: type[Model] = Model) -> list[type[Model]]:
+    return [below for kind in model.__subclasses__() for below in (kind, *every_model(kind))]
+
+
+@pytest.mark.parametrize("model", every_model(), ids=lambda model: model.__name__)
+def test_what_a_field_is_by_default_may_also_be_said(model: type[Model]) -> None:
+    """Definitions are published with every default in them, and read back from that."""
+    for field in model.model_fields.values():
+        if not field.is_required():
+            said = TypeAdapter(field.rebuild_annotation()).dump_python(field.get_default(call_default_factory=True))
+            TypeAdapter(field.rebuild_annotation()).validate_python(said)

@@ -241,7 +241,7 @@ class WaitStep(_Working):
     """
 
     kind: Literal["wait"]
-    event: EventType = ""
+    event: EventType | Literal[""] = ""
     """The type of the event."""
     correlation: str = ""
     """The value that the event has to carry; any if empty. May hold `${...}`."""
