@@ -19,8 +19,8 @@ from holdfast.ops.simulate.shrink import shrink
 from holdfast.ops.simulate.world import simulate
 
 RUNS = 200
-ENOUGH = 150
-"""Within so many runs every mutant has to be found."""
+ENOUGH = 1_000
+"""Within so many runs every mutant has to be found. Most are in a few; that of stale attempts shows in one of 150."""
 SEEDS: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("seeds.json").read_bytes())
 
 
