@@ -231,3 +231,17 @@ def test_a_child_that_never_was_has_spent_nothing() -> None:
     town.start(definition)
     assert town.state("w-1").status == "failed"
     assert (town.state("w-1").spent, left(town.state("w-1"))) == ({}, {"tool_calls": 4})
+
+
+def test_what_a_schedule_starts_spends_its_own_budget() -> None:
+    job = define({"go": {"kind": "tool", "tool": "look", "next": "end"}}, name="job", budget={"tool_calls": 5})
+    every = {"kind": "schedule", "definition": "job", "timing": {"every": "1h"}, "next": "end"}
+    nightly = define(
+        {"every": every}, name="nightly", deadline="10d", budget={"tool_calls": 1}, children={"job": job.hash}
+    )
+    town = Town.of(nightly, job)
+    town.start(nightly)
+    for _ in range(2):
+        town.fire()
+        town.answer(town.take("look"), 1)
+    assert town.state("w-1").spent.get("tool_calls", 0) == 0

@@ -59,7 +59,9 @@ def _child_requested(state: WorkflowState, event: e.ChildRequested) -> WorkflowS
 def _child_ended(state: WorkflowState, event: e.ChildEnded) -> WorkflowState:
     child = state.children[event.child_id]
     children = {name: other for name, other in state.children.items() if name != event.child_id}
-    state = with_spent(changed(state, children=children), **amounts_in(event.spent))
+    state = changed(state, children=children)
+    if child.budget:  # what a schedule starts, or what had no budget to share, spends its own
+        state = with_spent(state, **amounts_in(event.spent))
     run = state.active.get(event.step)
     if run is None or not child.awaited or not child.is_of(run):
         return state
