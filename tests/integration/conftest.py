@@ -1,7 +1,7 @@
 """Fixtures for the parts that talk to real processes."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from holdfast.ops.roles import Role
 from holdfast.ops.settings import Project, Settings
 from holdfast.ops.supervisor import Supervisor
 from support.clickhouse_server import ClickHouseServer
+from support.executors import Fleet, Orchestrator
 from support.orchestrators import NewWorker, Worker
 from support.sinks import MakeSink, SinkProcess
 from support.small_disk import SmallDisk
@@ -103,3 +104,18 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[..., SmallDisk]]:
     yield make
     for disk in made:
         disk.unmount()
+
+
+@pytest.fixture
+def fleet(broker: Broker, topics: str, tmp_path: Path) -> Iterator[Fleet]:
+    """Executors of the test's own, with probe tools; stopped after the test."""
+    fleet = Fleet(broker.bootstrap, topics, tmp_path)
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+async def orchestrator(broker: Broker, topics: str) -> AsyncIterator[Orchestrator]:
+    """A stand-in for the fold: sends tasks to executors, and collects what they report."""
+    async with Orchestrator(broker.bootstrap, topics) as orchestrator:
+        yield orchestrator

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,19 +27,6 @@ from holdfast.schemas.tasks import GrantTask, RunToolCall
 from support.executors import Fleet, Orchestrator, eventually, search_task, stop, tool_task
 
 LEASE_MS = 4_000
-
-
-@pytest.fixture
-def fleet(broker: Broker, topics: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(broker.bootstrap, topics, tmp_path)
-    yield fleet
-    fleet.stop()
-
-
-@pytest.fixture
-async def orchestrator(broker: Broker, topics: str) -> AsyncIterator[Orchestrator]:
-    async with Orchestrator(broker.bootstrap, topics) as orchestrator:
-        yield orchestrator
 
 
 def grant(task: RunToolCall, executor_id: str) -> GrantTask:

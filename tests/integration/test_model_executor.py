@@ -11,7 +11,6 @@ import pytest
 import yaml
 from aiohttp import web
 
-from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.scripted_model.child import ScriptedModel
 from holdfast.schemas import ids
 from holdfast.schemas.record import EventMeta, Json, Message
@@ -343,19 +342,6 @@ async def test_a_call_that_is_cut_short_is_a_timeout_and_has_changed_nothing(raw
 
 HELLO = {"content": {"say": "hello {{ /user/name }}"}}
 SCRIPT = {"rules": [{"name": "hello", "match": {"system": "role: greeter"}, "answer": HELLO}]}
-
-
-@pytest.fixture
-def fleet(broker: Broker, topics: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(broker.bootstrap, topics, tmp_path)
-    yield fleet
-    fleet.stop()
-
-
-@pytest.fixture
-async def orchestrator(broker: Broker, topics: str) -> AsyncIterator[Orchestrator]:
-    async with Orchestrator(broker.bootstrap, topics) as orchestrator:
-        yield orchestrator
 
 
 @pytest.fixture

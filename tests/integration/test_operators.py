@@ -43,13 +43,6 @@ def engine(broker: Broker, topics: str, tmp_path: Path) -> Iterator[Worker]:
 
 
 @pytest.fixture
-def fleet(broker: Broker, topics: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(broker.bootstrap, topics, tmp_path)
-    yield fleet
-    fleet.stop()
-
-
-@pytest.fixture
 async def outside(broker: Broker, topics: str) -> AsyncIterator[Outside]:
     async with Outside(broker.bootstrap, topics, answering=False) as outside:
         yield outside

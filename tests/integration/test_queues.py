@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,19 +13,6 @@ from holdfast.ops.queues import Queues, read_queues
 from holdfast.schemas.controls import LimitRemoved, LimitSet
 from holdfast.schemas.reports import ReportToolResult
 from support.executors import TENANT, Executor, Fleet, Orchestrator, eventually, tool_task
-
-
-@pytest.fixture
-def fleet(broker: Broker, topics: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(broker.bootstrap, topics, tmp_path)
-    yield fleet
-    fleet.stop()
-
-
-@pytest.fixture
-async def orchestrator(broker: Broker, topics: str) -> AsyncIterator[Orchestrator]:
-    async with Orchestrator(broker.bootstrap, topics) as orchestrator:
-        yield orchestrator
 
 
 @pytest.fixture

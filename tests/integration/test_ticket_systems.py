@@ -3,7 +3,7 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +127,6 @@ async def test_the_tools_say_whether_a_write_may_have_happened(
     assert await failure("send_email", {**EMAIL, "body": "!"}) == ("key_reused", False, False)
     emails.kill()
     assert await failure("send_email", EMAIL) == ("unavailable", True, False)  # it was never sent
-
-
-@pytest.fixture
-async def orchestrator(broker: Broker, topics: str) -> AsyncIterator[Orchestrator]:
-    async with Orchestrator(broker.bootstrap, topics) as orchestrator:
-        yield orchestrator
 
 
 async def test_an_email_is_accepted_once_though_its_executor_is_killed_while_sending_it(

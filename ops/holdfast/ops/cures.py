@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from holdfast.ops.errors import CommandError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
@@ -494,3 +496,8 @@ def cure_of(code: str) -> str:
     """What to do about a code; for a code that is not the engine's, where it comes from."""
     known = EXPLANATIONS.get(code)
     return known.cure if known else f"{code} is not a code of the engine: a tool or a `fail` step gave it"
+
+
+def refusal(code: str, message: str) -> CommandError:
+    """The error by which a command says that the engine, or the command in its stead, has refused something."""
+    return CommandError(f"refused ({code}): {message}", cure=cure_of(code))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from holdfast.ops.answers import Folded, Refused, Repeated, Verdict
-from holdfast.ops.cures import cure_of
+from holdfast.ops.cures import refusal
 from holdfast.ops.errors import CommandError
 from holdfast.ops.schedules import Run, run_id
 from holdfast.schemas import requests as req
@@ -132,4 +132,4 @@ async def _look(name: str, ports: Ports, holds: Callable[[Run], bool]) -> Run | 
 
 
 def _refused(verdict: Refused) -> CommandError:
-    return CommandError(f"refused ({verdict.code}): {verdict.message}", cure=cure_of(verdict.code))
+    return refusal(verdict.code, verdict.message)

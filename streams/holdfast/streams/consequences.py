@@ -33,7 +33,6 @@ from holdfast.streams.outbound import (
     subscription_record,
 )
 
-ENDINGS = (e.WorkflowCompleted, e.WorkflowFailed, e.WorkflowCancelled)
 REQUEST_TYPES = frozenset(kind.__name__ for kind in topics.REQUESTS.records)
 
 
@@ -64,7 +63,7 @@ def announced(
     """What follows from the events of a decision and not from the state: results, refusals, waits that ended."""
     records = []
     for meta, event in ((message.meta, message.body) for message in decision):
-        if isinstance(event, ENDINGS):
+        if isinstance(event, topics.ENDINGS):
             records.append(replace(outbound_record(topics.JOURNAL, event, meta), topic=topics.RESULTS))
         if isinstance(event, e.InputRejected) and event.input_type in REQUEST_TYPES:
             refused = Rejection(code=event.code, message=event.message)

@@ -80,7 +80,7 @@ async def settled(
     A request that was refused, or not folded in time, ends the command with exit code 1.
     """
     from holdfast.ops.answers import Folded, Refused
-    from holdfast.ops.cures import cure_of
+    from holdfast.ops.cures import refusal
 
     said = {**asdict(receipt), "tenant": who.tenant, **facts}
     try:
@@ -88,7 +88,7 @@ async def settled(
     except TimeoutError:
         raise stopped(not_folded(receipt), {**said, "outcome": "accepted"}, as_json=as_json) from None
     if isinstance(verdict, Refused):
-        error = CommandError(f"refused ({verdict.code}): {verdict.message}", cure=cure_of(verdict.code))
+        error = refusal(verdict.code, verdict.message)
         refused = {"outcome": "refused", "code": verdict.code, "message": verdict.message, "cure": error.cure}
         raise stopped(error, {**said, **refused}, as_json=as_json)
     return verdict, {**said, "outcome": "folded" if isinstance(verdict, Folded) else "repeated"}

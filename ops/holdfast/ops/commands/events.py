@@ -77,7 +77,7 @@ async def _publish(
 ) -> None:
     from holdfast.ops.answers import VERDICT_TIMEOUT_S, Refused
     from holdfast.ops.client import Client
-    from holdfast.ops.cures import cure_of
+    from holdfast.ops.cures import refusal
     from holdfast.ops.event_answers import EventAnswers
 
     async with (
@@ -99,7 +99,7 @@ async def _publish(
             )
             raise stopped(error, {**said, "outcome": "accepted"}, as_json=as_json) from None
     if isinstance(verdict, Refused):
-        error = CommandError(f"refused ({verdict.code}): {verdict.message}", cure=cure_of(verdict.code))
+        error = refusal(verdict.code, verdict.message)
         refused = {"outcome": "refused", "code": verdict.code, "message": verdict.message, "cure": error.cure}
         raise stopped(error, {**said, **refused}, as_json=as_json)
     facts, happens = _told(verdict)

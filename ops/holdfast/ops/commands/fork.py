@@ -19,7 +19,7 @@ from holdfast.ops.commands.acting import (
 )
 from holdfast.ops.commands.definitions import find, published_definitions
 from holdfast.ops.commands.sql import asking
-from holdfast.ops.console import CommandError, JsonOption, emit, say
+from holdfast.ops.console import JsonOption, emit, say
 
 if TYPE_CHECKING:
     from holdfast.schemas.record import Json, Message, Record
@@ -82,7 +82,7 @@ def _changes(given: list[str]) -> "dict[str, Json]":
 def _journal(who: Acting, workflow_id: str, at: int | None, *, as_json: bool) -> "list[Message[Record]]":
     """The whole history up to the end of the decision that an event belongs to."""
     from holdfast.ops.commands.workflow_views import eventually
-    from holdfast.ops.cures import cure_of
+    from holdfast.ops.cures import refusal
     from holdfast.ops.history import history, up_to_decision, whole
 
     with asking() as clickhouse:
@@ -91,7 +91,7 @@ def _journal(who: Acting, workflow_id: str, at: int | None, *, as_json: bool) ->
     if not events or (at or 0) > last:
         code = "sequence_unknown" if events else "workflow_not_found"
         what = f"an event {at} of {workflow_id}, but it has {last}" if events else f"a workflow {workflow_id!r}"
-        error = CommandError(f"refused ({code}): Expected {what}.", cure=cure_of(code))
+        error = refusal(code, f"Expected {what}.")
         said = {"outcome": "refused", "code": code, "message": f"Expected {what}.", "cure": error.cure}
         raise stopped(error, said, as_json=as_json)
     if at and at < last:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from holdfast.ops.commands.acting import Acting, ActorOption, acting
-from holdfast.ops.console import CommandError, JsonOption, emit, say
+from holdfast.ops.console import JsonOption, emit, say
 
 if TYPE_CHECKING:
     from holdfast.ops.queues import Queues
@@ -99,6 +99,7 @@ def set_(
 
     Example: holdfast queues set tool:send_email --max-in-flight 2 --requests 10/s --reason "The provider asks for it."
     """
+    from holdfast.ops.cures import refusal
     from holdfast.schemas.controls import LimitSet
     from holdfast.streams.core.queues.limit import Rate
 
@@ -108,9 +109,9 @@ def set_(
             try:
                 Rate.parse(text)
             except ValueError as exc:
-                raise _refused("rate_unknown", str(exc)) from exc
+                raise refusal("rate_unknown", str(exc)) from exc
     if not (max_in_flight or requests or units or paused or weight != 1):
-        raise _refused("limit_empty", f"nothing would limit {exact}")
+        raise refusal("limit_empty", f"nothing would limit {exact}")
     body = LimitSet(
         scope=str(exact),
         max_in_flight=max_in_flight,
@@ -130,6 +131,7 @@ def unset(scope: ScopeArgument, reason: ReasonOption, actor: ActorOption = "", a
 
     Example: holdfast queues unset tool:send_email --reason "The provider has more room now."
     """
+    from holdfast.ops.cures import refusal
     from holdfast.ops.queues import read_queues
     from holdfast.schemas.controls import LimitRemoved
 
@@ -137,23 +139,18 @@ def unset(scope: ScopeArgument, reason: ReasonOption, actor: ActorOption = "", a
     known = [limit["scope"] for limit in asyncio.run(read_queues(who.bootstrap, who.topic_prefix)).limits]
     if exact not in known:
         others = ", ".join(known) or "no scope has one"
-        raise _refused("limit_unknown", f"{exact} has no limit ({others})")
+        raise refusal("limit_unknown", f"{exact} has no limit ({others})")
     _send(who, LimitRemoved(scope=exact, reason=reason), f"{exact} is limited no more", as_json=as_json)
 
 
 def _scope(text: str) -> "Scope":
+    from holdfast.ops.cures import refusal
     from holdfast.streams.core.queues.scope import Scope, ScopeError
 
     try:
         return Scope.parse(text)
     except ScopeError as exc:
-        raise _refused("scope_unknown", str(exc)) from exc
-
-
-def _refused(code: str, message: str) -> CommandError:
-    from holdfast.ops.cures import cure_of
-
-    return CommandError(f"refused ({code}): {message}", cure=cure_of(code))
+        raise refusal("scope_unknown", str(exc)) from exc
 
 
 def _send(who: Acting, body: "LimitSet | LimitRemoved", said: str, *, as_json: bool) -> None:

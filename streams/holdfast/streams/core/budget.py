@@ -14,15 +14,10 @@ from holdfast.streams.core.state import CallKind, CallStatus, WorkflowState
 Amounts = Mapping[str, int]
 """Amounts by limit: `model_calls`, `tool_calls`, `tokens`, `cost_microusd`."""
 
-_NEEDED: Mapping[CallKind, tuple[tuple[str, int], ...]] = {
-    CallKind.MODEL: (("model_calls", 1), ("tokens", 0), ("cost_microusd", 0)),
-    CallKind.TOOL: (("tool_calls", 1),),
-}
-"""Which limits a call is held to, and how much of each it takes at once."""
 BY_KIND: Mapping[CallKind, str] = {CallKind.MODEL: "model_calls", CallKind.TOOL: "tool_calls"}
 """The limit that calls of a kind count for."""
-
-
+_PAID_LATER: Mapping[CallKind, tuple[str, ...]] = {CallKind.MODEL: ("tokens", "cost_microusd"), CallKind.TOOL: ()}
+"""Limits of which something has to be left for a call, though nobody knows yet how much it takes."""
 LIMITS = frozenset({"model_calls", "tool_calls", "tokens", "cost_microusd"})
 EXHAUSTED = "budget_exhausted"
 """The error class of a step that would go over the budget."""
@@ -33,8 +28,8 @@ def shortage(state: WorkflowState, kind: CallKind, calls: int = 1) -> str:
     if not state.budget:
         return ""
     remaining = left(state)
-    for limit, each in _NEEDED[kind]:
-        if limit in remaining and remaining[limit] < max(each * calls, 1):
+    for limit, needed in ((BY_KIND[kind], calls), *((later, 1) for later in _PAID_LATER[kind])):
+        if limit in remaining and remaining[limit] < needed:
             words = limit.replace("_", " ")
             return f"{state.budget[limit] - remaining[limit]} of {state.budget[limit]} {words} are spent or set aside"
     return ""
