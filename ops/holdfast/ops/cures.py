@@ -70,6 +70,10 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         "Nobody knows whether a call took effect, and the workflow does not go on before somebody does.",
         "find out by its key in the system that it was made to, then `holdfast resolve ID EFFECT_KEY`",
     ),
+    "undo_unknown": (
+        "How to undo the step's effect was to come from its result, and the result did not say it.",
+        "undo it by hand in the system that it was made in, then `holdfast skip ID STEP` says so",
+    ),
     "call_not_unknown": (
         "The call's outcome is known, or it belongs to another workflow.",
         "`holdfast show ID` shows the calls and their outcomes",

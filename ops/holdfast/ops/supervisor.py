@@ -1,6 +1,5 @@
 """Runs a project's roles as child processes: starts them in order, again when they die, and stops them in reverse."""
 
-import asyncio
 import logging
 import os
 import secrets
@@ -19,6 +18,7 @@ from holdfast.ops.embedded.locking import exclusive
 from holdfast.ops.embedded.ports import HOST, answers, free_port, is_free
 from holdfast.ops.embedded.tether import end, spawn
 from holdfast.ops.errors import CommandError
+from holdfast.ops.interrupts import run_until_interrupted
 from holdfast.ops.restarts import RestartPolicy, Restarts
 from holdfast.ops.roles import EXIT_MISCONFIGURED, ROLES, Role
 from holdfast.ops.settings import Project, RoleState, Runtime, Settings
@@ -309,7 +309,8 @@ class Supervisor:
         settings, bootstrap = self._settings, self.runtime.bootstrap
         if settings.bootstrap is None:
             self._wait_until_answers(bootstrap, "the broker", "broker.log")
-        before = asyncio.run(ensure_topics(bootstrap, settings.topic_prefix, settings.partitions, settings.replication))
+        applying = ensure_topics(bootstrap, settings.topic_prefix, settings.partitions, settings.replication)
+        before = run_until_interrupted(applying)
         changed = [state.topic.name for state in before if state.status is not Status.OK]
         if changed:
             self.tell(OWN_NAME, f"topics created or corrected: {', '.join(changed)}")

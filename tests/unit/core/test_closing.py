@@ -280,6 +280,31 @@ def test_how_to_undo_an_effect_may_turn_out_to_be_unknown() -> None:
     assert scenario.state.status == "cancelled"
 
 
+def test_what_nobody_knows_how_to_undo_is_not_tried_again() -> None:
+    scenario = two_acts()
+    scenario.tool_result(scenario.take(), {"no_id": True})
+    scenario.cancel()
+    scenario.failure(scenario.take(), "tool_error")
+    assert only(scenario.retry("book"), e.InputRejected).code == "undo_unknown"
+    assert not scenario.tasks
+
+
+@pytest.mark.parametrize("act_of_somebody", [Scenario.retry, Scenario.skip])
+def test_nothing_is_undone_by_hand_before_it_is_known_what_a_call_did(act_of_somebody: Any) -> None:
+    """The engine would otherwise be undoing, with nothing to wait for but a call that nobody looks for any more."""
+    undo = {"tool": "send", "arguments": {"refund": "${steps.charge.output.id}"}}
+    scenario = Scenario(define({"charge": {**act(next="end", tool="pay"), "compensate": undo}}))
+    scenario.start()
+    task = scenario.take()
+    scenario.claim(task)
+    scenario.failure(task, outcome_unknown=True)
+    scenario.cancel()
+    assert only(act_of_somebody(scenario, "charge"), e.InputRejected).code == "call_open"
+    assert scenario.state.status == "blocked"
+    scenario.resolve(task.effect_key, "done", {"id": "c-1"})
+    assert scenario.take().arguments == {"refund": "c-1"}
+
+
 def test_a_loop_undoes_every_visit() -> None:
     steps: Steps = {
         "count": {"kind": "assign", "set": {"n": "${has(vars.n) ? vars.n + 1 : 1}"}, "next": "book"},

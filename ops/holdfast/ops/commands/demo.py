@@ -1,13 +1,13 @@
 """`holdfast demo`: what Holdfast is, shown in about a minute."""
 
 import shutil
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from holdfast.ops import interrupts
 from holdfast.ops.console import EXIT_REFUSED, JsonOption, emit, progress, say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def demo(
 
     Example: holdfast demo --keep
     """
-    _on_signals(_interrupt)
+    interrupts.raise_once()
     try:
         _prepare()
         if keep and stay < 0:
@@ -82,7 +82,7 @@ def _demo(given_home: Path | None, descriptor: int, *, as_json: bool) -> int:
         elif stays:
             say(f"its data and logs are in {home}")
         # What follows is the orderly stop: it needs no interrupt, and must not be cut short by one.
-        _on_signals(signal.SIG_IGN)
+        interrupts.ignore()
 
     return exit_code(run(given_home, screen, afterwards))
 
@@ -122,14 +122,3 @@ def _after_keeping(holdfast: str, home: Path, *, stays: bool) -> tuple[tuple[str
         (f"{holdfast} sql --questions", "what to ask ClickHouse"),
         (f"{holdfast} down", f"stop it{'' if stays else ' and remove its folder'}"),
     )
-
-
-def _on_signals(action: Any) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, action)
-
-
-def _interrupt(*_: Any) -> None:
-    # Once is enough: a second Ctrl-C must not cut the orderly stop short.
-    _on_signals(signal.SIG_IGN)
-    raise KeyboardInterrupt

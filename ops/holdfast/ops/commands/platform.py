@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from holdfast.ops import interrupts
 from holdfast.ops.console import EXIT_REFUSED, CommandError, JsonOption, emit, progress, say, show_error
 
 DETACH_TIMEOUT_S = 120.0
@@ -93,7 +94,7 @@ def _up_here(settings: Any, project: Any, roles: str, *, quiet: bool, as_json: b
 
     log = role_log(only=OWN_NAME if quiet else None)
     supervisor = Supervisor(project, settings, roles=_chosen(roles), log=log)
-    _on_signals(_interrupt)
+    interrupts.raise_once()
     try:
         supervisor.start()
         emit(_summary(supervisor.runtime) if as_json else _sentence(project, supervisor.runtime), as_json=as_json)
@@ -101,22 +102,11 @@ def _up_here(settings: Any, project: Any, roles: str, *, quiet: bool, as_json: b
         failure = supervisor.wait()
     except KeyboardInterrupt:
         failure = None
-    _on_signals(signal.SIG_IGN)
+    interrupts.ignore()
     log(OWN_NAME, "stopping")
     supervisor.stop()
     if failure:
         raise CommandError(failure, cure="`holdfast doctor`")
-
-
-def _on_signals(action: Any) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, action)
-
-
-def _interrupt(*_: Any) -> None:
-    # Once is enough: a second Ctrl-C must not cut the orderly stop short.
-    _on_signals(signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _up_detached(project: Any, roles: str, *, as_json: bool) -> None:

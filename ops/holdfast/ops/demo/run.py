@@ -1,6 +1,5 @@
 """The demo from its first line to its last."""
 
-import asyncio
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from holdfast.ops.demo.stage import RealModel, Stage, real_model, stage
 from holdfast.ops.demo.witness import STUCK_S
 from holdfast.ops.errors import CommandError
 from holdfast.ops.history import history
+from holdfast.ops.interrupts import run_until_interrupted
 from holdfast.ops.settings import load_settings
 from holdfast.ops.timeline import tell
 from holdfast.ops.trial.projected import projected
@@ -37,7 +37,7 @@ def run(given_home: Path | None, screen: Screen, afterwards: Afterwards) -> Figu
     stays = True
     try:
         with _running(home, model, screen) as (on_stage, began_s):
-            figures = asyncio.run(_perform(on_stage, screen, began_s))
+            figures = run_until_interrupted(_perform(on_stage, screen, began_s))
             stays = given_home is not None or any(mistakes(figures))
             _show(on_stage, screen, figures)
             afterwards(figures, on_stage, stays)

@@ -263,12 +263,12 @@ class Checker:
         effects.unsure = effects.unsure or getattr(message.body, "outcome_unknown", False)
 
     def _retried(self, shadow: Shadow, message: Message[Any], _before: WorkflowState | None, _at: str) -> None:
-        """Who has an undoing tried again that ended in doubt has decided that: a person, on record."""
+        """Who has an undoing tried again, in doubt or before its time, has decided that: a person, on record."""
         state = shadow.live
         undo = f"{state.tenant}/{state.workflow_id}/{message.body.step}~undo."
         for key, effects in shadow.effects.items():
             if key.startswith(undo):
-                effects.unsure = False
+                effects.unsure, effects.retry_at_ms = False, 0
 
     def _unknown(self, shadow: Shadow, message: Message[Any], _before: WorkflowState | None, _at: str) -> None:
         shadow.effects[message.body.effect_key].unsure = True

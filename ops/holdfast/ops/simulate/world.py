@@ -183,7 +183,8 @@ class World:
         """Once every workflow has ended and nothing has happened for a while, end the trouble, and then the run."""
         shadows = self.checker.shadows.values()
         ended = len(shadows) >= self.faults.plan.workflows and all(shadow.live.finished for shadow in shadows)
-        idle = self.checker.steps == self._seen_steps and self._all_read()
+        up = all(process.alive and not process.suspended for process in self._made.running.values())
+        idle = up and self.checker.steps == self._seen_steps and self._all_read()
         self._seen_steps = self.checker.steps
         self._quiet = self._quiet + 1 if ended and idle else 0
         if self._quiet >= QUIET_LOOKS:

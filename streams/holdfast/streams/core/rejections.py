@@ -19,6 +19,7 @@ SENTENCES: Mapping[str, str] = {
     "step_cannot_be_skipped": "Expected a step that leads to one other step, but {step!r} is a {kind} step.",
     "call_open": "Expected every effect to be settled, but the call {effect_key!r} is {status}.",
     "call_unknown": "Expected every outcome to be known, but nobody knows that of {effect_key!r}.",
+    "undo_unknown": "Expected an effect that can be undone once more, but nobody knows how to undo {step!r}.",
     "call_not_unknown": "Expected a call of which nobody knows the outcome, but {effect_key!r} is none.",
     "cannot_migrate": "Expected a version that the workflow can go on with, but {obstacles}.",
     "cannot_fork": "Expected a point from which a workflow can go on, but {obstacles}.",

@@ -16,7 +16,7 @@ from holdfast.streams.core.inputs.common import Handler, closed, finished
 from holdfast.streams.core.migration import obstacles
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of
-from holdfast.streams.core.state import Call, CallKind, CallStatus, StepRun, WorkflowState
+from holdfast.streams.core.state import Call, CallKind, CallStatus, StepRun, Undo, WorkflowState
 from holdfast.streams.core.steps import KINDS
 from holdfast.streams.core.turn import Turn
 
@@ -59,7 +59,12 @@ def _retry(turn: Turn, body: req.RetryStep) -> Rejection | None:
     state = turn.state
     if state.finished:
         return finished(turn)
-    if open_undo(state, body.step) is not None:
+    undo = open_undo(state, body.step)
+    if undo is not None:
+        if call := _unsettled(state):
+            return reject("call_open", effect_key=call.effect_key, status=call.status)
+        if undo.status is Undo.REGISTERED:
+            return reject("undo_unknown", step=body.step)
         turn.emit(e.StepRetried(step=body.step, reason=body.reason))
         closing.go_on(turn)
         return None
@@ -85,6 +90,8 @@ def _skip(turn: Turn, body: req.SkipStep) -> Rejection | None:
         return finished(turn)
     undo = open_undo(state, body.step)
     if undo is not None:
+        if call := _unsettled(state):
+            return reject("call_open", effect_key=call.effect_key, status=call.status)
         turn.emit(e.StepSkipped(step=body.step, visit=undo.visit, output=body.output, next_step="", reason=body.reason))
         closing.go_on(turn)
         return None
@@ -178,6 +185,12 @@ def _open_call_in(state: WorkflowState, run: StepRun) -> Call | None:
             return call
     nested = (_open_effect(state, scope_of(run, branch)) for branch in running_branches(run))
     return next((call for call in nested if call is not None), None)
+
+
+def _unsettled(state: WorkflowState) -> Call | None:
+    """A call that a workflow on its way to its end waits for: nothing is undone, by hand or not, before it is known."""
+    calls = (call for run in state.active.values() for call in run.calls.values())
+    return next((call for call in calls if closing.may_be_happening(call)), None)
 
 
 def _migrate(turn: Turn, body: req.MigrateWorkflow) -> Rejection | None:
