@@ -14,7 +14,7 @@ import pytest
 
 from holdfast.ops.embedded.broker import Broker
 from holdfast.ops.settings import Project
-from support.cli import Cli, environment, new_id
+from support.cli import Cli, command, environment, new_id
 from support.orchestrators import assert_whole
 
 ITEMS, CONCURRENCY, KILLED_AFTER_EVENTS = 220, 40, 250
@@ -64,7 +64,7 @@ def test_every_line_is_an_item_although_everybody_is_killed_on_the_way(cli: Cli)
     reference = cli.ok("content", "put", cli.file(lines, "lines.jsonl")).json
     workflow_id = new_id()
     with subprocess.Popen(
-        cli.command("watch", workflow_id, "--json"),
+        command("watch", workflow_id, "--json"),
         env=cli.env,
         cwd=cli.folder,
         stdout=subprocess.PIPE,

@@ -39,6 +39,7 @@ def eventually(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
     give_up_at = time.monotonic() + WAIT_S
     while not holds(answer := ask()):
         assert time.monotonic() < give_up_at, answer
+        time.sleep(0.1)
     return answer
 
 

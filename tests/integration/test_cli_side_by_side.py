@@ -60,6 +60,7 @@ def eventually(holds: Callable[[], bool]) -> None:
     give_up_at = time.monotonic() + WAIT_S
     while not holds():
         assert time.monotonic() < give_up_at
+        time.sleep(0.1)
 
 
 def test_a_contract_from_two_offices_over_its_clauses_to_the_signature(cli: Cli) -> None:
@@ -118,6 +119,7 @@ def test_lists_show_what_others_started_only_if_asked(cli: Cli) -> None:
         return {row["workflow_id"]: row for row in rows}
 
     asked = clause(contract_id)
+    cli.lists(asked, "waiting", "--children")
     assert contract_id in listed()
     assert asked not in listed()
     assert asked in listed("--children")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
-from support.cli import WAIT_S, QuickCli, environment, new_id
+from support.cli import WAIT_S, Cli, environment, new_id
 
 OLD = """
 name: talk
@@ -25,10 +25,10 @@ WITHOUT_AGAIN = OLD.replace("next: again}", "next: more}").replace("  again:", "
 
 
 @pytest.fixture(scope="module")
-def cli(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickCli]:
+def cli(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """A running project without executors, with three versions published; the first is the newest."""
     folder, prefix = tmp_path_factory.mktemp("project"), f"t{uuid.uuid4().hex[:10]}."
-    project = QuickCli(folder, environment(folder / "home", broker, prefix), broker.bootstrap, prefix)
+    project = Cli(folder, environment(folder / "home", broker, prefix), broker.bootstrap, prefix)
     try:
         project.ok("up", "--detach", "--roles", "orchestrator,sink")
         for text, name in ((STRICTER, "stricter.yaml"), (WITHOUT_AGAIN, "without.yaml"), (OLD, "old.yaml")):
@@ -38,13 +38,13 @@ def cli(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Qu
         project.forget()
 
 
-def version(cli: QuickCli, file: str) -> str:
+def version(cli: Cli, file: str) -> str:
     """The hash of a published version."""
     told = cli.ok("definitions", "diff", "talk", str(cli.folder / file), "--json").json
     return str(told["new"]["definition_hash"])
 
 
-def started(cli: QuickCli, *told: int) -> str:
+def started(cli: Cli, *told: int) -> str:
     """A workflow that was told these numbers, as far as the tables know."""
     workflow_id = new_id()
     cli.ok("start", "talk", "--id", workflow_id)
@@ -55,22 +55,23 @@ def started(cli: QuickCli, *told: int) -> str:
     return workflow_id
 
 
-def listed(cli: QuickCli, workflow_id: str, sequence: int) -> None:
+def listed(cli: Cli, workflow_id: str, sequence: int) -> None:
     """Wait until the table that conditions go by has followed the events."""
     give_up_at = time.monotonic() + WAIT_S
     while not any(
         row["workflow_id"] == workflow_id and row["last_sequence"] >= sequence for row in cli.ok("list", "--json").json
     ):
         assert time.monotonic() < give_up_at
+        time.sleep(0.1)
 
 
-def rows(cli: QuickCli, code: int, *arguments: str) -> dict[str, Any]:
+def rows(cli: Cli, code: int, *arguments: str) -> dict[str, Any]:
     ran = cli("migrate", *arguments, "--json")
     assert ran.code == code, ran.out + ran.err
     return {row["workflow_id"]: row for row in ran.json}
 
 
-def test_workflows_are_tried_moved_and_taken_back(cli: QuickCli) -> None:
+def test_workflows_are_tried_moved_and_taken_back(cli: Cli) -> None:
     hearing, again, ended = started(cli), started(cli, 7), started(cli, 1)
     ours = ("--where", f"workflow_id IN ('{hearing}', '{again}', '{ended}')")
     old, without = version(cli, "old.yaml"), version(cli, "without.yaml")
@@ -99,7 +100,7 @@ def test_workflows_are_tried_moved_and_taken_back(cli: QuickCli) -> None:
     assert rows(cli, 1, again, "--back", "--dry-run")[again]["code"] == "never_moved"
 
 
-def test_a_candidate_is_tried_on_what_has_happened(cli: QuickCli) -> None:
+def test_a_candidate_is_tried_on_what_has_happened(cli: Cli) -> None:
     small, large = started(cli, 1), started(cli, 7)
     ours = ("--where", f"workflow_id IN ('{small}', '{large}')")
     told = cli.ok("definitions", "shadow", str(cli.folder / "stricter.yaml"), *ours, "--json").json
@@ -113,7 +114,7 @@ def test_a_candidate_is_tried_on_what_has_happened(cli: QuickCli) -> None:
     assert "over 2 histories: 2 same, 0 differs" in text
 
 
-def test_a_condition_that_is_none_is_refused_before_anything_happens(cli: QuickCli) -> None:
+def test_a_condition_that_is_none_is_refused_before_anything_happens(cli: Cli) -> None:
     ran = cli("migrate", "--to", "talk", "--where", "1) OR (1 = 1", "--yes")
     assert (ran.code, ran.out) == (1, "")
     assert "this is not one condition" in ran.err
@@ -122,7 +123,7 @@ def test_a_condition_that_is_none_is_refused_before_anything_happens(cli: QuickC
     assert "ClickHouse refused the query" in ran.err
 
 
-def test_a_workflow_is_forked_and_its_lineage_is_on_record_everywhere(cli: QuickCli) -> None:
+def test_a_workflow_is_forked_and_its_lineage_is_on_record_everywhere(cli: Cli) -> None:
     source, forked, other = started(cli, 7), new_id(), new_id()
     told = cli.ok("show", source, "--json").json
     given = ("--id", forked, "--set", 'steps.hear.output={"n": 70}', "--reason", "What if?", "--json")

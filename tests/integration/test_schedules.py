@@ -20,7 +20,7 @@ from holdfast.projections.client import ClickHouse
 from holdfast.schemas import events as e
 from holdfast.schemas.record import Message, Record
 from holdfast.streams import audit
-from support.cli import Cli, delete_topics, environment
+from support.cli import Cli, command, delete_topics, environment
 from support.orchestrators import PARTITIONS, Worker
 from support.sinks import TOKEN, SinkProcess, eventually
 
@@ -259,7 +259,7 @@ def test_many_who_apply_at_once_leave_one_schedule(project: Project) -> None:
     for round_ in (1, 2):
         at_once = [
             subprocess.Popen(
-                project.cli.command("schedules", "apply", file),
+                command("schedules", "apply", file),
                 env=project.cli.env,
                 cwd=project.cli.folder,
                 stdout=subprocess.DEVNULL,

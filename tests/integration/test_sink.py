@@ -4,8 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +18,7 @@ from holdfast.projections.client import ClickHouse, QueryError
 from holdfast.schemas import codec, headers
 from holdfast.schemas.record import EventMeta, Message
 from holdfast.schemas.results import RequestRejected
+from support.cli import run_here
 from support.clickhouse_server import ClickHouseServer, broken_proxy, overloaded
 from support.journal_builder import interleaved, record_of, support_ticket, tool_chain
 from support.sinks import TOKEN, MakeSink, append, chains, events_in, eventually, has_all, send
@@ -262,10 +261,9 @@ def holdfast(broker: Broker, topics: str, make_sink: MakeSink, tmp_path: Path) -
     environment["HOLDFAST_BOOTSTRAP"] = broker.bootstrap
 
     def run(*arguments: str, exit_code: int = 0) -> str:
-        command = [sys.executable, "-m", "holdfast.ops.cli", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == exit_code, done.stderr + done.stdout
-        return done.stdout + done.stderr
+        done = run_here(*arguments, env=environment, folder=tmp_path)
+        assert done.code == exit_code, done.err + done.out
+        return done.out + done.err
 
     return run
 

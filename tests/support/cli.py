@@ -2,26 +2,29 @@
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
 
-from holdfast.ops.cli import build_app
+from holdfast.ops.cli import main
 from holdfast.ops.embedded.broker import Broker
-from holdfast.ops.errors import CommandError
 from holdfast.ops.topics import admin_client
 from holdfast.schemas.topics import TOPICS
 
 EXAMPLES = Path(__file__).parents[2] / "ops" / "examples"
 WAIT_S = 30.0
+APART = frozenset({"up", "down"})
+"""What starts and ends processes has a process of its own; so does whatever a test has to interrupt (`command`)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,50 @@ class Ran:
         return json.loads(self.out)
 
 
+def command(*arguments: str) -> list[str]:
+    """The command line for a process of its own."""
+    return [sys.executable, "-m", "holdfast.ops.cli", *arguments]
+
+
+def run_here(*arguments: str, env: Mapping[str, str], folder: Path, stdin: str = "") -> Ran:
+    """Run a command within this process: starting one takes longer than most commands do."""
+    cleared: dict[str, str | None] = dict.fromkeys(os.environ.keys() - env.keys())
+    with (
+        CliRunner().isolation(input=stdin, env={**cleared, **env}) as (out, err, _),
+        chdir(folder),
+        _arguments(["holdfast", *arguments], path=env.get("PYTHONPATH", "")),
+        _level(logging.getLogger("aiokafka")),
+    ):
+        try:
+            main()
+            code = 0
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else 1
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        return Ran(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+@contextmanager
+def _arguments(arguments: list[str], path: str) -> Iterator[None]:
+    before = sys.argv, sys.path
+    sys.argv, sys.path = arguments, [*path.split(os.pathsep), *sys.path]
+    try:
+        yield
+    finally:
+        sys.argv, sys.path = before
+
+
+@contextmanager
+def _level(logger: logging.Logger) -> Iterator[None]:
+    """Leave a logger as loud as it was."""
+    before = logger.level
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 @dataclass(frozen=True)
 class Cli:
     """The command line of one project, in a folder of its own."""
@@ -47,8 +94,10 @@ class Cli:
     prefix: str
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ran:
+        if arguments[0] not in APART:
+            return run_here(*arguments, env=self.env, folder=self.folder, stdin=stdin)
         done = subprocess.run(
-            self.command(*arguments),
+            command(*arguments),
             env=self.env,
             cwd=self.folder,
             input=stdin,
@@ -58,9 +107,6 @@ class Cli:
             timeout=120,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "holdfast.ops.cli", *arguments]
 
     def ok(self, *arguments: str, stdin: str = "") -> Ran:
         ran = self(*arguments, stdin=stdin)
@@ -73,39 +119,30 @@ class Cli:
         return path.name
 
     def shows(self, workflow_id: str, holds: Callable[[Any], bool]) -> Any:
-        """The story of a workflow as JSON, once something is true of it: the tables are a moment behind."""
+        """The story of a workflow as JSON, once something is true of it."""
+        return self.until(holds, "show", workflow_id)
+
+    def until(self, holds: Callable[[Any], bool], *arguments: str) -> Any:
+        """What a command says as JSON, once something is true of it: each table is a moment behind in its own way."""
         give_up_at = time.monotonic() + WAIT_S
         while True:
-            ran = self("show", workflow_id, "--json")
+            ran = self(*arguments, "--json")
             if ran.code == 0 and holds(ran.json):
                 return ran.json
             assert time.monotonic() < give_up_at, ran.out + ran.err
+            time.sleep(0.1)
+
+    def lists(self, workflow_id: str, status: str, *arguments: str) -> Any:
+        """What `holdfast list` has, as JSON, once a workflow stands in it with a status."""
+        same = {"workflow_id": workflow_id, "status": status}
+        return self.until(
+            lambda rows: any(same.items() <= row.items() for row in rows), "list", "--limit", "1000", *arguments
+        )
 
     def forget(self) -> None:
         """Stop what runs, and delete the topics."""
         self("down")
         asyncio.run(delete_topics(self.bootstrap, self.prefix))
-
-
-class QuickCli(Cli):
-    """The same within this process: without the time that it takes to start another one for each command.
-
-    What starts and ends processes stays in one of its own.
-    """
-
-    def __call__(self, *arguments: str, stdin: str = "") -> Ran:
-        if arguments[0] in ("up", "down"):
-            return super().__call__(*arguments, stdin=stdin)
-        result = CliRunner().invoke(build_app(), list(arguments), input=stdin, env=dict(self.env))
-        err = result.stderr
-        if isinstance(result.exception, CommandError):
-            err += f"error: {result.exception}\n  try: {result.exception.cure}\n"
-        elif result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Ran(result.exit_code, result.stdout, err)
-
-    def file(self, text: str, name: str = "") -> str:
-        return str(self.folder / super().file(text, name))
 
 
 async def delete_topics(bootstrap: str, prefix: str) -> None:

@@ -18,6 +18,7 @@ from holdfast.ops.settings import Project, Runtime
 from holdfast.projections import verify
 from holdfast.projections.client import ClickHouse, QueryError, Unreachable
 from holdfast.schemas.record import Message, Record
+from support.cli import run_here
 from support.journal_builder import WorkflowJournal, record_of, tool_chain
 
 TOKEN = "test-token"
@@ -98,11 +99,10 @@ class SinkProcess:
         )
         Project(home=home).write_runtime(runtime)
         settings = {"HOME": home, "BOOTSTRAP": runtime.bootstrap, "TOPIC_PREFIX": self._options["topic_prefix"]}
-        command = [sys.executable, "-m", "holdfast.ops.cli", "projections", "status", "--json"]
-        environment = {**os.environ, **{f"HOLDFAST_{name}": str(value) for name, value in settings.items()}}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == exit_code, done.stderr + done.stdout
-        return orjson.loads(done.stdout)
+        env = {**os.environ, **{f"HOLDFAST_{name}": str(value) for name, value in settings.items()}}
+        done = run_here("projections", "status", "--json", env=env, folder=home)
+        assert done.code == exit_code, done.err + done.out
+        return done.json
 
     def _running(self) -> bool:
         assert self._process is not None
