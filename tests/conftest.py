@@ -1,6 +1,7 @@
 """Fixtures for every tier: one real broker for each process of a run, and topics of its own for each test that asks."""
 
 import asyncio
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,11 @@ def pytest_configure() -> None:
     """Hear Ctrl-C also in a run that a shell has put into the background: what it ignores, every child would."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many tests wait, for outages to pass and for groups to be given up."""
+    return (os.cpu_count() or 1) + 1
 
 
 SLOW_TIERS = frozenset({"integration", "e2e"})

@@ -243,8 +243,8 @@ def test_applying_what_is_in_force_changes_nothing_and_a_change_goes_on_where_it
     project.act("pause", name)
     slower = project.applied(schedule(name, job, every="1h", offset="30m"))
     assert slower["status"] == "changed"
-    run = project.run(name, lambda run: run.definition_hash == slower["definition_hash"])
-    assert run.standing == "paused", "a change does not wake it"
+    as_it_stood = ("paused", slower["definition_hash"])  # a change does not wake it
+    run = project.run(name, lambda run: (run.standing, run.definition_hash) == as_it_stood)
     assert {coming["utc"][14:] for coming in project.shown(name)["next"]} == {"30:00Z"}
     project.act("resume", name)
     assert project.applied(schedule(name, job))["status"] == "changed"
