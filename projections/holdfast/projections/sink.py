@@ -38,6 +38,7 @@ LINGER_PER_INSERT = 8
 BUSY_RECORDS = 200
 POLL_RECORDS = 500
 IDLE_POLL_MS = 1_000
+FETCH_WAIT_MS = 2_000
 BUSY_POLL_MS = 50
 STOP_TIMEOUT_S = 5
 START_TIMEOUT_S = 60
@@ -290,6 +291,7 @@ async def _started_consumer(config: SinkConfig) -> Any:
                 client_id=config.instance_id,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
+                fetch_max_wait_ms=FETCH_WAIT_MS,
                 session_timeout_ms=config.session_timeout_ms,
                 heartbeat_interval_ms=min(3_000, config.session_timeout_ms // 3),
                 max_poll_interval_ms=config.max_poll_interval_ms,

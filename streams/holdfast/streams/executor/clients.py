@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from aiokafka.protocol.group import JoinGroupRequest
 
-from holdfast.streams.executor.limits import CLOSE_S, REPORTS_SINCE_S
+from holdfast.streams.executor.limits import CLOSE_S, FETCH_WAIT_MS, REPORTS_SINCE_S
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ async def group_consumer(
         group_instance_id=instance_id or None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=min(3_000, session_timeout_ms // 3),
     )
@@ -143,7 +144,9 @@ async def news_consumer(
 
     LATELY is REPORTS_SINCE_S ago.
     """
-    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id=client_id, auto_offset_reset="latest")
+    client = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, client_id=client_id, auto_offset_reset="latest", fetch_max_wait_ms=FETCH_WAIT_MS
+    )
     await client.start()
     try:
         cluster = await client._client.fetch_all_metadata()

@@ -13,7 +13,9 @@ WAITING_LIMIT_BYTES = 32 * 1024 * 1024
 """What an executor reads ahead. A tenant with more tasks than that in the way stands before others again."""
 
 TICK_S = 0.05
-POLL_MS = 500
+POLL_MS = 2_000
+FETCH_WAIT_MS = 2_000
+"""How long a poll and a fetch wait for something to come. It ends both; what is left is the cost of idleness."""
 FETCH_LIMIT = 1_000
 REPORT_EVERY_S = 2.0
 REPORT_AT_LEAST_EVERY_S = 10.0
