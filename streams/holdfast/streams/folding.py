@@ -118,7 +118,7 @@ class Folding:
         generation = self._membership.generation
         await self._definitions.ensure(self.folder.definitions_needed(events))
         batch = self.folder.fold(events)
-        written = await self._pulse.watched(self._sender.send_all(batch.records))
+        written = await self._pulse.watched(self._sender.send_all, batch.records)
         if generation != self._membership.generation:
             return
         offsets = [meta.offset for meta in written]
@@ -135,7 +135,7 @@ class Folding:
             Outgoing(self._changelog, partition, PARTITION_ROW_KEY, encode(row))
             for partition, row in partition_rows.items()
         ]
-        written = await self._pulse.watched(self._sender.send_all(records))
+        written = await self._pulse.watched(self._sender.send_all, records)
         if generation is not None and generation != self._membership.generation:
             return
         for meta in written:

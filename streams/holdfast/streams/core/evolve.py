@@ -1,5 +1,6 @@
 """Events to state, by the table in `appliers`. Never fails on an event that `decide` made."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ class Cause:
         )
 
 
+@functools.lru_cache(maxsize=1024)  # the events of a decision all have the id of its input
 def short_id(input_id: str) -> str:
     """The form in which the ids of folded inputs are remembered."""
     return hashlib.sha256(input_id.encode()).hexdigest()[:12]

@@ -1,5 +1,6 @@
 """One decision in the making: the events so far, the state that they lead to, and what comes next."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +9,16 @@ from holdfast.schemas import events as e
 from holdfast.schemas import jsontext
 from holdfast.schemas.record import Json, Record, changed
 from holdfast.streams.core import definition as d
+from holdfast.streams.core.appliers import APPLIERS
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.evolve import Cause, evolve
 from holdfast.streams.core.expressions import Scope
 from holdfast.streams.core.scopes import TOP, running_branches, runs_in, scope_of, split_scope
 from holdfast.streams.core.state import Status, StepRun, WorkflowState
 from holdfast.streams.core.told import told_by
+
+_EVENTS: tuple[type[Record], ...] = (e.WorkflowStarted, *APPLIERS)
+_JSON_FIELDS = {kind: tuple(each.name for each in dataclasses.fields(kind) if each.type is Json) for kind in _EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +262,7 @@ def _as_journaled(event: Record) -> Record:
     values = vars(event)
     moved = {
         name: ordered
-        for name, value in values.items()
-        if isinstance(value, dict | list) and (ordered := jsontext.in_order(value)) is not value
+        for name in _JSON_FIELDS[type(event)]
+        if (ordered := jsontext.in_order(values[name])) is not values[name]
     }
     return changed(event, **moved) if moved else event

@@ -54,7 +54,7 @@ class Correlator:
         assigned = self._membership.assigned(self._input)
         self.table.rebuild()
         owed = [self.folder.handover(at, event, event.handed_to) for at, event in self.table.handed_over()]
-        await self._pulse.watched(self._sender.send_all(owed))
+        await self._pulse.watched(self._sender.send_all, owed)
         if owed:
             log.warning("%s events are handed over again", len(owed))
         self.timers.rebuild()
@@ -64,11 +64,11 @@ class Correlator:
         """Fold one micro-batch, in the commit order that the module describes."""
         generation = self._membership.generation
         batch = self.folder.fold(events)
-        await self._pulse.watched(self._sender.send_all(batch.reports))
+        await self._pulse.watched(self._sender.send_all, batch.reports)
         if generation != self._membership.generation:
             return
-        written = await self._pulse.watched(self._sender.send_all(self.folder.changelog(batch)))
-        await self._pulse.watched(self._sender.send_all(batch.handovers))
+        written = await self._pulse.watched(self._sender.send_all, self.folder.changelog(batch))
+        await self._pulse.watched(self._sender.send_all, batch.handovers)
         if generation != self._membership.generation:
             return
         self._publish(batch, written)

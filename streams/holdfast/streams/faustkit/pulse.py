@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from holdfast.streams.clock import SYSTEM_CLOCK, Clock
 from holdfast.streams.faustkit.exit import die
 
 BEATS_PER_LIMIT = 20
+Given = ParamSpec("Given")
 ResultT = TypeVar("ResultT")
 
 
@@ -30,11 +31,13 @@ class Pulse:
         if self._last_beat and self._clock.monotonic_s() - self._last_beat > self._limit_s:
             self._die("this process was suspended for longer than its session lasts")
 
-    async def watched(self, append: Awaitable[ResultT]) -> ResultT:
-        """The result of an append. Ends the process, before and after, if it was suspended for too long."""
+    async def watched(
+        self, append: Callable[Given, Awaitable[ResultT]], *given: Given.args, **more: Given.kwargs
+    ) -> ResultT:
+        """The result of `append(...)`. Ends the process, before and after, if it was suspended for too long."""
         self.check()
         before = self._clock.monotonic_s()
-        result = await append
+        result = await append(*given, **more)
         self.check()
         if self._clock.monotonic_s() - before > self._limit_s:
             self._die("an append took longer than the session timeout")
