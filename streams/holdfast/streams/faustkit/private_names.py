@@ -9,10 +9,12 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_drain_messages",
         "_add_gap",
         "_is_changelog_tp",
+        "_new_consumer_thread",
         "getmany",
         "perform_seek",
         "wait_first",
     ),
+    "aiokafka.consumer.fetcher:Fetcher": ("_get_actions_per_node",),
     "faust.transport.drivers.aiokafka:Producer": ("_settings_extra", "flush"),
     "faust.assignor.partition_assignor:PartitionAssignor": ("_get_copartitioned_groups",),
     "faust.streams:Stream": ("_channel_stop_iteration", "maybe_start"),
@@ -33,7 +35,8 @@ INSTANCE_NAMES: Mapping[str, tuple[str, ...]] = {
     "faust.transport.conductor": ("_tp_index",),
     "mode.services": ("_stopped",),
     "faust.transport.drivers.aiokafka": ("_consumer", "_producer"),
-    "aiokafka.consumer.consumer": ("_coordinator",),
+    "aiokafka.consumer.consumer": ("_coordinator", "_fetcher"),
+    "aiokafka.consumer.fetcher": ("_fetch_max_wait_ms", "_records"),
     "aiokafka.consumer.group_coordinator": ("_coordination_task",),
 }
 """Attributes that instances get, by the module that sets them."""
