@@ -1,15 +1,14 @@
 """The contracts example as people use it: applied, started, watched, answered, down to what its parts do."""
 
 import re
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
-from support.cli import EXAMPLES, WAIT_S, Cli, environment, new_id
+from support.cli import EXAMPLES, Cli, environment, new_id
 
 CONTRACTS = EXAMPLES / "contracts"
 REVIEW, SIGNATURE = str(CONTRACTS / "review.yaml"), str(CONTRACTS / "signature.yaml")
@@ -56,13 +55,6 @@ def items_of(told: Any) -> Any:
     return found[0] if found else {"ended": -1}
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.1)
-
-
 def test_a_contract_from_two_offices_over_its_clauses_to_the_signature(cli: Cli) -> None:
     contract_id = started(cli)
     cli.shows(contract_id, lambda told: [matter["kind"] for matter in told["waits_for"]] == ["event"])
@@ -74,10 +66,9 @@ def test_a_contract_from_two_offices_over_its_clauses_to_the_signature(cli: Cli)
     cli.ok("signal", contract_id, "partner.checked", "--data", '{"known": true}')
     asked = clause(contract_id)
     # The tables tell where the item stands of which the workflow itself has heard nothing.
-    eventually(lambda: f"item {PENALTY}" in cli.ok("show", contract_id).out)
-    text = cli.ok("show", contract_id).out
+    text = cli.says(f"{asked}: waiting at opinion", "show", contract_id)
+    assert f"item {PENALTY}" in text
     assert "2 of 3 ended, 1 under way (1 waiting)" in text
-    assert f"{asked}: waiting at opinion" in text
     assert f"next  holdfast list --parent {contract_id}" in text
     own = cli.ok("show", asked).out
     assert f"parent      {contract_id}, step clauses, item {PENALTY} from clause on" in own
@@ -88,7 +79,7 @@ def test_a_contract_from_two_offices_over_its_clauses_to_the_signature(cli: Cli)
     told = cli.shows(contract_id, lambda told: [matter["kind"] for matter in told["waits_for"]] == ["child"])
     assert told["waits_for"][0]["command"] == f"holdfast show {signing}"
     cli.shows(signing, lambda told: told["status"] == "waiting")
-    assert f"the workflow {signing}, waiting at wait_for_it, until" in cli.ok("show", contract_id).out
+    assert cli.says(f"the workflow {signing}, waiting at wait_for_it, until", "show", contract_id)
     cli.ok("signal", signing, "contract.signed", "--correlation", "mia")
     told = cli.shows(contract_id, lambda told: told["status"] == "completed")
     assert told["output"] == {"signed_by": "mia", "risk": "high", "clauses": 3}
@@ -99,8 +90,8 @@ def test_a_clause_that_is_refused_refuses_the_contract_and_says_where_to_look(cl
     cli.ok("signal", clause(contract_id), "clause.decided", "--data", '{"accept": false}')
     told = cli.shows(contract_id, lambda told: told["status"] == "failed")
     assert told["error_class"] == "contract_refused"
-    text = cli.ok("show", contract_id).out
-    assert f"{clause(contract_id)}: failed: refused: Clause {PENALTY} of Supply of paper is refused." in text
+    why = f"{clause(contract_id)}: failed: refused: Clause {PENALTY} of Supply of paper is refused."
+    text = cli.says(why, "show", contract_id)
     assert f"next  holdfast show {clause(contract_id)}" in text
 
 
@@ -108,7 +99,7 @@ def test_a_contract_that_is_cancelled_takes_its_clauses_along(cli: Cli) -> None:
     contract_id = in_the_clauses(cli)
     cli.ok("cancel", contract_id, "--reason", "Not needed.")
     cli.shows(clause(contract_id), lambda told: told["status"] == "cancelled")
-    assert "2 of 3 ended, 1 cancelled" in cli.ok("show", contract_id).out
+    assert cli.says("2 of 3 ended, 1 cancelled", "show", contract_id)
 
 
 def test_lists_show_what_others_started_only_if_asked(cli: Cli) -> None:
@@ -140,9 +131,9 @@ def test_lists_show_what_others_started_only_if_asked(cli: Cli) -> None:
 
 def test_the_tree_below_a_workflow_is_one_question(cli: Cli) -> None:
     contract_id = in_the_clauses(cli)
-    asked = ("sql", "-q", "children", "-p", f"workflow={contract_id}", "--json")
-    rows = cli.ok(*asked).json
-    assert [row["workflow_id"] for row in rows] == [f"{contract_id}:clauses.1.{index}" for index in range(3)]
+    asked = ("sql", "-q", "children", "-p", f"workflow={contract_id}")
+    clauses = [f"{contract_id}:clauses.1.{index}" for index in range(3)]
+    assert cli.until(lambda rows: [row["workflow_id"] for row in rows] == clauses, *asked)
     assert "nothing is wrong" in cli.ok("audit", "verify").out
 
 

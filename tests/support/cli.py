@@ -132,6 +132,14 @@ class Cli:
             assert time.monotonic() < give_up_at, ran.out + ran.err
             time.sleep(0.1)
 
+    def says(self, text: str, *arguments: str) -> str:
+        """What a command says for people, once a text is part of it."""
+        give_up_at = time.monotonic() + WAIT_S
+        while text not in (said := self.ok(*arguments).out):
+            assert time.monotonic() < give_up_at, said
+            time.sleep(0.1)
+        return said
+
     def lists(self, workflow_id: str, status: str, *arguments: str) -> Any:
         """What `holdfast list` has, as JSON, once a workflow stands in it with a status."""
         same = {"workflow_id": workflow_id, "status": status}

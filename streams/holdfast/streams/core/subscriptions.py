@@ -38,14 +38,16 @@ def waiting_run(state: WorkflowState | None, subscription_id: str) -> StepRun | 
 
 def opened(before: WorkflowState | None, after: WorkflowState) -> list[c.SubscriptionOpened]:
     """The subscriptions that a decision adds."""
-    had = subscriptions(before)
-    return [subscription for place, subscription in subscriptions(after).items() if place not in had]
+    now = subscriptions(after)
+    had = subscriptions(before) if now else {}
+    return [subscription for place, subscription in now.items() if place not in had]
 
 
 def closed(before: WorkflowState | None, after: WorkflowState, events: Sequence[Record]) -> list[c.SubscriptionClosed]:
     """The subscriptions that a decision ends, with the event that each wait took; `events` are the decision's."""
-    still = subscriptions(after)
-    gone = [place for place in subscriptions(before) if place not in still]
+    had = subscriptions(before)
+    still = subscriptions(after) if had else {}
+    gone = [place for place in had if place not in still]
     if not gone:
         return []
     assert before is not None
