@@ -62,7 +62,8 @@ def _show(found: "Queues") -> None:
         {**queue, "oldest": f"{queue['oldest_age_ms'] / 1000:.0f} s" if queue["depth"] else ""}
         for queue in found.queues
     ]
-    emit(rows, table=("tenant", "task_class", "depth", "oldest", "in_flight", "throttled", "why"))
+    columns = ("tenant", "task_class", "depth", "oldest", "in_flight", "throttled", "why")
+    emit(rows or "no call waits or runs", table=columns)
     if found.limits:
         limits = [
             {
