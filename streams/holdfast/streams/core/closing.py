@@ -111,13 +111,16 @@ def _stop(turn: Turn, code: str, why: str) -> None:
 
 
 def _awaited(run: StepRun) -> bool:
-    """True if a step has a call that may be having an effect at this moment."""
-    return any(
-        call.kind is CallKind.TOOL and call.effect != "read" and may_be_happening(call) for call in run.calls.values()
-    )
+    """True if a step has a call that is awaited."""
+    return any(is_awaited(call) for call in run.calls.values())
 
 
-def may_be_happening(call: Call) -> bool:
+def is_awaited(call: Call) -> bool:
+    """True if a call may be having an effect at this moment: the workflow does not end before that is known."""
+    return call.kind is CallKind.TOOL and call.effect != "read" and _may_be_happening(call)
+
+
+def _may_be_happening(call: Call) -> bool:
     """True if a call that changes something may be taking effect, or may have without anybody having heard of it."""
     if call.status is CallStatus.REQUESTED:
         return call.effect in _ACTS_AT_ONCE

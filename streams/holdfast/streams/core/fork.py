@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from holdfast.streams.core import definition as d
-from holdfast.streams.core.closing import may_be_happening
+from holdfast.streams.core.closing import is_awaited
 from holdfast.streams.core.compile import CompiledDefinition
 from holdfast.streams.core.rejections import Rejection, reject
 from holdfast.streams.core.scopes import TOP, split_scope
@@ -74,8 +74,7 @@ def unsure(call: KeptCall, again: frozenset[str]) -> bool:
         effect=call.effect,
         unsure=call.unsure,
     )
-    changes_something = call.kind is CallKind.TOOL and call.effect != "read"
-    return call.begun and call.effect_key not in again and changes_something and may_be_happening(asked)
+    return call.begun and call.effect_key not in again and is_awaited(asked)
 
 
 def _step_of(what: str, definition: CompiledDefinition) -> str | None:

@@ -190,7 +190,7 @@ def _open_call_in(state: WorkflowState, run: StepRun) -> Call | None:
 def _unsettled(state: WorkflowState) -> Call | None:
     """A call that a workflow on its way to its end waits for: nothing is undone, by hand or not, before it is known."""
     calls = (call for run in state.active.values() for call in run.calls.values())
-    return next((call for call in calls if closing.may_be_happening(call)), None)
+    return next((call for call in calls if closing.is_awaited(call)), None)
 
 
 def _migrate(turn: Turn, body: req.MigrateWorkflow) -> Rejection | None:
