@@ -1,15 +1,13 @@
 """What people do with events for whoever waits, as commands against a real orchestrator and sink."""
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
-from support.cli import WAIT_S, Cli, environment, new_id
+from support.cli import Cli, environment, new_id
 
 WAITER = """
 name: waiter
@@ -34,22 +32,11 @@ def cli(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
         project.forget()
 
 
-def eventually(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-    """The first answer of which something is true: rows and tables are a moment behind."""
-    give_up_at = time.monotonic() + WAIT_S
-    while not holds(answer := ask()):
-        assert time.monotonic() < give_up_at, answer
-        time.sleep(0.1)
-    return answer
-
-
 def waiters(cli: Cli, who: str, *names: str) -> list[str]:
     """Workflows that wait for the word of somebody, once the correlator knows of them."""
     for name in names:
         cli.ok("start", "waiter", "--input", json.dumps({"who": who}), "--id", name)
-    rows = eventually(
-        lambda: cli.ok("events", "waiting", "--correlation", who, "--json").json, lambda rows: len(rows) == len(names)
-    )
+    rows = cli.until(lambda rows: len(rows) == len(names), "events", "waiting", "--correlation", who)
     assert all((row["kind"], row["event_type"], row["status"]) == ("wait", "word.said", "open") for row in rows)
     return [row["workflow_id"] for row in rows]
 
@@ -84,10 +71,7 @@ def test_an_event_that_nobody_waits_for_is_kept_and_then_reported(cli: Cli) -> N
     assert [(row["kind"], row["name"], row["status"]) for row in rows] == [("event", kept["event_id"], "kept")]
     assert rows[0]["until_ms"] == kept["kept_until_ms"]
     lost = cli.ok("publish", "word.said", "--correlation", who, "--ttl", "0s", "--json").json
-    expired = eventually(
-        lambda: cli.ok("events", "expired", "--json").json,
-        lambda rows: lost["event_id"] in [row["source_id"] for row in rows],
-    )
+    expired = cli.until(lambda rows: lost["event_id"] in [row["source_id"] for row in rows], "events", "expired")
     assert kept["event_id"] not in [row["source_id"] for row in expired]
 
 

@@ -1,6 +1,5 @@
 """Versions as people use them: compared, tried on what has happened, moved to, taken back."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.ops.embedded.broker import Broker
-from support.cli import WAIT_S, Cli, environment, new_id
+from support.cli import Cli, environment, new_id
 
 OLD = """
 name: talk
@@ -57,12 +56,11 @@ def started(cli: Cli, *told: int) -> str:
 
 def listed(cli: Cli, workflow_id: str, sequence: int) -> None:
     """Wait until the table that conditions go by has followed the events."""
-    give_up_at = time.monotonic() + WAIT_S
-    while not any(
-        row["workflow_id"] == workflow_id and row["last_sequence"] >= sequence for row in cli.ok("list", "--json").json
-    ):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.1)
+
+    def holds(rows: list[dict[str, Any]]) -> bool:
+        return any(row["workflow_id"] == workflow_id and row["last_sequence"] >= sequence for row in rows)
+
+    cli.until(holds, "list")
 
 
 def rows(cli: Cli, code: int, *arguments: str) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def _retry(turn: Turn, body: req.RetryStep) -> Rejection | None:
         return finished(turn)
     undo = open_undo(state, body.step)
     if undo is not None:
-        if call := _unsettled(state):
-            return reject("call_open", effect_key=call.effect_key, status=call.status)
+        if refused := _unsettled(state):
+            return refused
         if undo.status is Undo.REGISTERED:
             return reject("undo_unknown", step=body.step)
         turn.emit(e.StepRetried(step=body.step, reason=body.reason))
@@ -90,8 +90,8 @@ def _skip(turn: Turn, body: req.SkipStep) -> Rejection | None:
         return finished(turn)
     undo = open_undo(state, body.step)
     if undo is not None:
-        if call := _unsettled(state):
-            return reject("call_open", effect_key=call.effect_key, status=call.status)
+        if refused := _unsettled(state):
+            return refused
         turn.emit(e.StepSkipped(step=body.step, visit=undo.visit, output=body.output, next_step="", reason=body.reason))
         closing.go_on(turn)
         return None
@@ -187,10 +187,11 @@ def _open_call_in(state: WorkflowState, run: StepRun) -> Call | None:
     return next((call for call in nested if call is not None), None)
 
 
-def _unsettled(state: WorkflowState) -> Call | None:
-    """A call that a workflow on its way to its end waits for: nothing is undone, by hand or not, before it is known."""
+def _unsettled(state: WorkflowState) -> Rejection | None:
+    """Nothing is undone, by hand or not, before it is known what the calls did that the workflow's end waits for."""
     calls = (call for run in state.active.values() for call in run.calls.values())
-    return next((call for call in calls if closing.is_awaited(call)), None)
+    call = next((call for call in calls if closing.is_awaited(call)), None)
+    return reject("call_open", effect_key=call.effect_key, status=call.status) if call is not None else None
 
 
 def _migrate(turn: Turn, body: req.MigrateWorkflow) -> Rejection | None:
